@@ -1,3 +1,116 @@
-"""resetsgd: stochastic gradient descent as a diffusion with stochastic resetting."""
+"""resetsgd: stochastic gradient descent as a diffusion with stochastic resetting.
+
+A *process* is what moves, a *protocol* when it resets, a *passage time* when it arrives; resetting
+acts on passage times and gives back a passage time::
+
+    import resetsgd as rs
+
+    T = rs.first_passage(rs.DriftDiffusion(drift=-0.5, diffusivity=1.0), start=1.0, target=0.0)
+    T.under(rs.Poisson(rate=0.7)).mean()
+    T.best(rs.Poisson)
+
+Names are loaded when first used: importing the package loads neither numba, sympy, matplotlib nor
+torch. PyTorch users: ``from resetsgd.training import Resetter, Snapshot``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from resetsgd.errors import (
+        CensoredMean as CensoredMean,
+    )
+    from resetsgd.errors import (
+        CorruptData as CorruptData,
+    )
+    from resetsgd.errors import (
+        DomainError as DomainError,
+    )
+    from resetsgd.errors import (
+        MissingExtra as MissingExtra,
+    )
+    from resetsgd.errors import (
+        NotConverged as NotConverged,
+    )
+    from resetsgd.errors import (
+        OutputError as OutputError,
+    )
+    from resetsgd.errors import (
+        ResetSGDError as ResetSGDError,
+    )
+    from resetsgd.errors import (
+        StreamMismatch as StreamMismatch,
+    )
+    from resetsgd.estimation.traces import from_traces as from_traces
+    from resetsgd.montecarlo.api import Simulated as Simulated
+    from resetsgd.montecarlo.api import simulate as simulate
+    from resetsgd.passage.base import PassageTime as PassageTime
+    from resetsgd.passage.first_passage import first_passage as first_passage
+    from resetsgd.passage.observed import Observed as Observed
+    from resetsgd.passage.observed import observed as observed
+    from resetsgd.passage.optimum import Optimum as Optimum
+    from resetsgd.processes import DriftDiffusion as DriftDiffusion
+    from resetsgd.processes import Process as Process
+    from resetsgd.protocols import (
+        Geometric as Geometric,
+    )
+    from resetsgd.protocols import (
+        Poisson as Poisson,
+    )
+    from resetsgd.protocols import (
+        Protocol as Protocol,
+    )
+    from resetsgd.protocols import (
+        Sharp as Sharp,
+    )
+    from resetsgd.stationary import age_average as age_average
+    from resetsgd.statistics import Comparison as Comparison
+    from resetsgd.statistics import compare as compare
 
 __version__ = "0.1.0.dev0"
+
+# Public name -> the module it lives in.
+_HOMES = {
+    "CensoredMean": "errors",
+    "Comparison": "statistics",
+    "CorruptData": "errors",
+    "DomainError": "errors",
+    "DriftDiffusion": "processes",
+    "Geometric": "protocols",
+    "MissingExtra": "errors",
+    "NotConverged": "errors",
+    "Observed": "passage.observed",
+    "Optimum": "passage.optimum",
+    "OutputError": "errors",
+    "PassageTime": "passage.base",
+    "Poisson": "protocols",
+    "Process": "processes",
+    "Protocol": "protocols",
+    "ResetSGDError": "errors",
+    "Sharp": "protocols",
+    "Simulated": "montecarlo.api",
+    "StreamMismatch": "errors",
+    "age_average": "stationary",
+    "compare": "statistics",
+    "first_passage": "passage.first_passage",
+    "from_traces": "estimation.traces",
+    "observed": "passage.observed",
+    "simulate": "montecarlo.api",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

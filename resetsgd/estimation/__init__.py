@@ -1,0 +1,1 @@
+"""From data to passage times and their parameters."""

@@ -1,0 +1,116 @@
+"""Random streams keyed by (seed, path, purpose).
+
+A stream is a sequence of Philox4x32-10 blocks: the seed is the cipher's key, and path, purpose and
+position make its counter. Streams of one seed can therefore neither overlap nor depend on who draws
+from them, in which order, on how many threads. Streams of different seeds are as independent as
+Philox keys.
+
+Which bits a seed gives is fixed by :data:`STREAM_VERSION`. Words and uniforms are the same on every
+platform. Normals and exponentials take a logarithm from the C library where they are not read from
+a table, so on another platform a small share of them may differ in the last digit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from resetsgd import domain
+from resetsgd.domain import Array
+from resetsgd.montecarlo.kernels import fill
+
+__all__ = ["PURPOSES", "STREAM_VERSION", "exponentials", "normals", "split_seed", "uniforms"]
+
+STREAM_VERSION = 1
+"""Raised whenever the same seed gives other bits than before; stored with each simulation."""
+
+PURPOSES = {"motion": 1, "resets": 2, "free": 255}
+"""What streams are drawn for: the kernels use the first two, ``free`` is nobody's."""
+
+
+def split_seed(seed: int) -> tuple[int, int]:
+    """The two 32-bit key words of a seed.
+
+    Parameters
+    ----------
+    seed : int
+        From 0 to 2**64 - 1.
+
+    Raises
+    ------
+    DomainError
+        If the seed is not such a number.
+
+    Examples
+    --------
+    >>> split_seed(2**32 + 7)
+    (7, 1)
+    """
+    number = domain.integer("seed", seed, 0, 2**64 - 1)
+    return number & 0xFFFFFFFF, number >> 32
+
+
+def uniforms(n: int, *, seed: int, path: int = 0, purpose: str = "free") -> Array:
+    """The first ``n`` uniforms of a stream, in the open interval (0, 1).
+
+    Parameters
+    ----------
+    n : int
+        How many, at least 0.
+    seed, path : int
+        From 0 to 2**64 - 1 and to 2**63 - 1.
+    purpose : str
+        A key of :data:`PURPOSES`.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        Multiples of 2**-52 plus 2**-53: never 0 and never 1.
+
+    Raises
+    ------
+    DomainError
+        If an argument is outside its range.
+
+    Examples
+    --------
+    >>> bool((uniforms(3, seed=1) == uniforms(5, seed=1)[:3]).all())
+    True
+    """
+    return _filled(fill.fill_uniforms, n, seed, path, purpose)
+
+
+def normals(n: int, *, seed: int, path: int = 0, purpose: str = "free") -> Array:
+    """The first ``n`` standard normals of a stream (ziggurat; tail exact to 8 deviations).
+
+    Parameters, errors and shape as in :func:`uniforms`.
+
+    Examples
+    --------
+    >>> normals(3, seed=0).shape
+    (3,)
+    """
+    return _filled(fill.fill_normals, n, seed, path, purpose)
+
+
+def exponentials(n: int, *, seed: int, path: int = 0, purpose: str = "free") -> Array:
+    """The first ``n`` standard exponentials of a stream (logarithm of a uniform; at most 36.7).
+
+    Parameters, errors and shape as in :func:`uniforms`.
+
+    Examples
+    --------
+    >>> bool((exponentials(1000, seed=0) > 0).all())
+    True
+    """
+    return _filled(fill.fill_exponentials, n, seed, path, purpose)
+
+
+def _filled(kernel: Any, n: int, seed: int, path: int, purpose: str) -> Array:
+    """Check the key and let a kernel fill an array."""
+    out = np.empty(domain.integer("n", n, 0))
+    number = domain.integer("path", path, 0, 2**63 - 1)
+    code = PURPOSES[domain.choice("purpose", purpose, tuple(PURPOSES))]
+    kernel(out, *split_seed(seed), number, code)
+    return out

@@ -1,0 +1,373 @@
+"""The passage time: one interface for every way of knowing when something arrives.
+
+A subclass supplies ``log_laplace`` (the primitive of every exact passage time) and whatever else it
+knows in closed form; everything it leaves out follows here, by Laplace inversion, quadrature or
+root finding, with the accuracy stated at each method.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from resetsgd import domain
+from resetsgd.domain import Array, Real, RealLike
+from resetsgd.errors import DomainError, NotConverged
+from resetsgd.passage import inversion
+from resetsgd.protocols import Protocol, Trial
+
+if TYPE_CHECKING:
+    from resetsgd.passage.optimum import Optimum
+
+__all__ = ["PassageTime"]
+
+_STEP = 1e-30
+"""Relative complex step of derivatives: far below rounding, far above underflow."""
+
+
+def log_expm1(x: Any) -> Any:
+    """log(exp(x) - 1) for x with real part >= 0, without overflow or cancellation."""
+    x = np.asarray(x)
+    with np.errstate(divide="ignore", over="ignore"):
+        # Above 0.7 the identity x + log(1 - exp(-x)) keeps full relative accuracy.
+        small = np.log(np.expm1(np.where(np.real(x) < 0.7, x, 0.7)))
+        return np.where(np.real(x) < 0.7, small, x + np.log1p(-np.exp(-x)))
+
+
+class PassageTime(ABC):
+    """When something arrives: a nonnegative random time T, ``inf`` if it never does.
+
+    Units: T is in the time unit of whatever it was made of (optimizer steps for training runs); s
+    and rates are in its inverse. Scalars in give floats, arrays broadcast.
+    """
+
+    # What a subclass must know ---------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the parameters this passage time was made of; ``()`` for scalars."""
+
+    @abstractmethod
+    def _log_laplace(self, s: Any) -> Any:
+        """log E[exp(-sT)] for validated s (real >= 0, or complex); arrays broadcast."""
+
+    @abstractmethod
+    def log_mean(self) -> Real:
+        """Logarithm of the mean: finite where the mean itself overflows; ``inf`` if infinite."""
+
+    @abstractmethod
+    def var(self) -> Real:
+        """Variance, time²; ``inf`` where it, or the mean, is infinite."""
+
+    @abstractmethod
+    def _sample(self, n: int, generator: np.random.Generator) -> Array:
+        """n independent draws, shape (n,) + shape; ``inf`` for those that never arrive."""
+
+    # Moments and transform ---------------------------------------------------------------------
+
+    def mean(self) -> Real:
+        """Mean first-passage time; ``inf`` if arrival is uncertain or its mean diverges."""
+        with np.errstate(over="ignore"):
+            return domain.plain(np.exp(self.log_mean()))
+
+    def std(self) -> Real:
+        """Standard deviation, time."""
+        return domain.plain(np.sqrt(self.var()))
+
+    def cv(self) -> Real:
+        """Coefficient of variation std/mean; ``inf`` where the mean is infinite.
+
+        Above 1, resetting at a small rate shortens the mean.
+        """
+        mean, std = np.asarray(self.mean()), np.asarray(self.std())
+        infinite = np.isinf(mean)
+        return domain.plain(np.where(infinite, np.inf, std / np.where(infinite, 1.0, mean)))
+
+    def log_laplace(self, s: Any) -> Any:
+        """Logarithm of the Laplace transform, log E[exp(-sT)], accurate also for s -> 0.
+
+        Parameters
+        ----------
+        s : float, complex or array
+            Transform variable, 1/time. Real s must be >= 0.
+        """
+        return domain.plain(self._log_laplace(_transform_variable(s)))
+
+    def laplace(self, s: Any) -> Any:
+        """Laplace transform of the density, E[exp(-sT)]; at s = 0 the probability to arrive."""
+        return domain.plain(np.exp(self._log_laplace(_transform_variable(s))))
+
+    def stderr(self) -> Real:
+        """Standard error of the mean: zero for exact laws, positive for data."""
+        return domain.plain(np.zeros(self.shape))
+
+    @property
+    def smooth(self) -> bool:
+        """Whether the law has a smooth density, so that its transform can be inverted."""
+        return True
+
+    @property
+    def known_to(self) -> float:
+        """Time to which the law is known: ``inf``, or the horizon of censored data."""
+        return np.inf
+
+    def mean_and_stderr(self, horizon: float) -> tuple[float, float]:
+        """Mean restricted to a horizon (``inf``: the mean itself) and its standard error."""
+        mean = self.mean() if np.isinf(horizon) else self.restricted_mean(horizon)
+        return float(np.asarray(mean)), float(np.asarray(self.stderr()))
+
+    # Distribution ----------------------------------------------------------------------------
+
+    def survival(self, t: RealLike) -> Real:
+        """P(T > t).
+
+        Parameters
+        ----------
+        t : float or array
+            Time, >= 0; broadcasts against the parameters.
+        """
+        t = np.asarray(domain.nonnegative("t", t, infinite=True))
+        return domain.plain(np.clip(self._survival(t), 0.0, 1.0))
+
+    def density(self, t: RealLike) -> Real:
+        """Probability density of T at t, 1/time."""
+        t = np.asarray(domain.nonnegative("t", t, infinite=True))
+        return domain.plain(np.maximum(self._density(t), 0.0))
+
+    def _survival(self, t: Array) -> Any:
+        """By Laplace inversion, absolute error about 1e-11."""
+
+        def transform(s: Any) -> Any:
+            return -np.expm1(self._log_laplace(s)) / s
+
+        never = 1.0 - np.exp(self._log_laplace(np.float64(0.0)))
+        return np.where(t == 0, 1.0, np.where(np.isinf(t), never, inversion.invert(transform, t)))
+
+    def _density(self, t: Array) -> Any:
+        """By Laplace inversion, absolute error about 1e-11 over the time scale."""
+        values = inversion.invert(lambda s: np.exp(self._log_laplace(s)), t)
+        return np.where((t == 0) | np.isinf(t), 0.0, values)
+
+    def quantile(self, q: RealLike) -> Real:
+        """Time by which a fraction q has arrived; ``inf`` if so many never arrive.
+
+        Parameters
+        ----------
+        q : float or array
+            Probability in [0, 1).
+
+        Raises
+        ------
+        NotConverged
+            If the root of survival(t) = 1 - q was not found.
+        """
+        q = np.asarray(domain.probability("q", q, one=False))
+        shape = np.broadcast_shapes(q.shape, self.shape)
+        arrive = np.exp(self._log_laplace(np.zeros(self.shape)))
+        reached = np.broadcast_to((q > 0) & (q < arrive), shape)
+
+        def late(log_t: Array) -> Any:
+            return np.asarray(self.survival(np.exp(log_t))) > 1.0 - q
+
+        # Bracket in log t by growing steps, then bisect to the last bits of log t.
+        centre = np.broadcast_to(np.log(self.timescale()), shape)
+        low, high = centre - 1.0, centre + 1.0
+        for power in range(12):
+            early, tardy = reached & ~late(low), reached & late(high)
+            if not (early.any() or tardy.any()):
+                break
+            low = np.maximum(np.where(early, low - 2.0**power, low), -740.0)
+            high = np.minimum(np.where(tardy, high + 2.0**power, high), 709.0)
+        else:
+            raise NotConverged(f"quantile: no time in float64 by which a fraction {q} arrives")
+        for _ in range(60):
+            middle = 0.5 * (low + high)
+            above = late(middle)
+            low, high = np.where(above, middle, low), np.where(above, high, middle)
+        value = np.where(reached, np.exp(0.5 * (low + high)), np.where(q == 0, 0.0, np.inf))
+        return domain.plain(value)
+
+    def sample(self, n: int, *, seed: int | np.random.Generator) -> Array:
+        """Independent draws.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        seed : int or numpy.random.Generator
+            The same seed gives the same draws.
+
+        Returns
+        -------
+        ndarray, shape (n,) + shape
+            Times; ``inf`` for those that never arrive.
+        """
+        n = domain.integer("n", n, 0)
+        return self._sample(n, np.random.default_rng(seed))
+
+    def restricted_mean(self, tau: RealLike) -> Real:
+        """Restricted mean E[min(T, tau)]: finite and estimable also where the mean is not."""
+        tau = np.asarray(domain.nonnegative("tau", tau, infinite=True))
+        with np.errstate(divide="ignore", over="ignore"):
+            positive = np.where(tau > 0, tau, 1.0)
+            trial = self.trial_fixed(positive)
+            value = np.exp(trial.log_success + trial.log_mean)
+        # Where arrival before tau is impossible in float64 the ratio is 0 * inf: T > tau surely.
+        value = np.where(np.exp(trial.log_success) > 0, value, tau)
+        return domain.plain(np.where(tau > 0, np.minimum(value, tau), 0.0))
+
+    # Resetting -------------------------------------------------------------------------------
+
+    def under(self, protocol: Protocol) -> PassageTime:
+        """The passage time when the process is reset by a protocol; again a passage time."""
+        from resetsgd.passage.restart import restart
+
+        return restart(self, protocol)
+
+    def best(self, family: type[Protocol], **fixed: Any) -> Optimum:
+        """The member of a protocol family with the smallest mean, searched globally.
+
+        Parameters
+        ----------
+        family : Protocol subclass
+            For example ``Poisson``, ``Sharp`` or ``Geometric``.
+        **fixed
+            The family's other parameters, for example ``step=0.1`` of ``Geometric``.
+
+        Returns
+        -------
+        Optimum
+            With ``pays``, ``reason``, ``mean``, ``speedup`` and the optimal parameter by its name
+            (``rate``, ``period``, ``probability``).
+        """
+        from resetsgd.passage.optimum import best
+
+        return best(self, family, **fixed)
+
+    # Trials: what protocols ask (resetsgd.protocols.Clocked) ---------------------------------
+
+    def trial_exponential(self, rate: Any, s: Any = 0.0) -> Trial:
+        """Trial against an exponential waiting time: everything is the transform at rate + s."""
+        x = np.asarray(rate + s)
+        zero = x == 0
+        if zero.all():  # never reset: the reset-free mean itself
+            shape = np.broadcast_shapes(x.shape, self.shape)
+            log_mean = np.broadcast_to(np.asarray(self.log_mean()), shape)
+            return Trial(np.broadcast_to(self._log_laplace(np.zeros(self.shape)), shape), log_mean)
+        where = np.where(zero, 1.0, x)
+        log_success = np.asarray(self._log_laplace(where))
+        log_mean = log_expm1(-log_success) - np.log(where)
+        if zero.any():
+            log_success = np.where(zero, self._log_laplace(np.zeros(self.shape)), log_success)
+            log_mean = np.where(zero, self.log_mean(), log_mean)
+        return Trial(log_success, log_mean)
+
+    def mean_exponential(self, rate: Any) -> Any:
+        """Mean under exponential waiting times, (exp(L) - 1)/r with L = -log_laplace(r)."""
+        rate = np.asarray(rate, dtype=np.float64)
+        positive = np.where(rate > 0, rate, 1.0)
+        with np.errstate(over="ignore"):
+            value = np.expm1(-np.asarray(self._log_laplace(positive))) / positive
+        return np.where(rate > 0, value, self.mean())
+
+    def slope_exponential(self, rate: Any) -> Any:
+        """d log(mean) / d log(rate) = r L'/(1 - exp(-L)) - 1 with L = -log_laplace(r)."""
+        rate = np.asarray(rate, dtype=np.float64)
+        transform = -self._log_laplace(rate * (1.0 + _STEP * 1j))
+        return (transform.imag / _STEP) / -np.expm1(-transform.real) - 1.0
+
+    def var_exponential(self, rate: Any) -> Any:
+        """Variance 2 exp(L) (sinh L - r L') / r², L = -log_laplace(r)."""
+        rate = np.asarray(rate, dtype=np.float64)
+        positive = np.where(rate > 0, rate, 1.0)
+        transform = -self._log_laplace(positive * (1.0 + _STEP * 1j))
+        rise, slope = transform.real, transform.imag / _STEP
+        with np.errstate(over="ignore", invalid="ignore"):
+            value = 2.0 * np.exp(rise) * (np.sinh(rise) - slope) / positive**2
+            value = np.where(np.isnan(value), np.inf, value)
+        return np.where(rate > 0, value, self.var())
+
+    def trial_fixed(self, period: Any, s: Any = 0.0) -> Trial:
+        """Trial against a fixed waiting time, by quadrature of the survival function."""
+        shape = np.broadcast_shapes(np.shape(period), np.shape(s), self.shape)
+        period = np.broadcast_to(np.asarray(period, dtype=np.float64), shape)
+        infinite = np.isinf(period)
+        if infinite.all():
+            return self.trial_exponential(np.zeros(period.shape), s)
+        duration = inversion.integrate(
+            lambda t: np.exp(-s * t) * self.survival(t), np.where(infinite, 1.0, period)
+        )
+        late = np.asarray(self.survival(period))
+        # success = 1 - exp(-s tau) S(tau) - s duration, with the small parts kept apart
+        success = -np.expm1(np.log(np.maximum(late, 1e-300)) - s * period) - s * duration
+        with np.errstate(divide="ignore"):
+            log_success = np.log(success)
+            log_mean = np.log(duration) - log_success
+        if infinite.any():
+            free = self.trial_exponential(np.zeros(period.shape), s)
+            log_success = np.where(infinite, free.log_success, log_success)
+            log_mean = np.where(infinite, free.log_mean, log_mean)
+        return Trial(log_success, log_mean)
+
+    def truncated_var(self, tau: Any) -> Any:
+        """Variance of T given T < tau, by quadrature of the survival function."""
+        tau = np.asarray(tau, dtype=np.float64)
+        infinite = np.isinf(tau)
+        finite = np.where(infinite, 1.0, tau)
+        late = np.asarray(self.survival(finite))
+        arrive = 1.0 - late
+        with np.errstate(divide="ignore", invalid="ignore"):
+            first = inversion.integrate(lambda t: self.survival(t) - late, finite) / arrive
+            centred = inversion.integrate(
+                lambda t: 2.0 * (t - first) * (self.survival(t) - late), finite
+            )
+            value = np.where(arrive > 0, centred / arrive + first**2, 0.0)
+        return np.where(infinite, self.var(), value)
+
+    def trial_lattice(
+        self, log_keep: Any, step: Any, s: Any = 0.0, look_first: bool = False
+    ) -> Trial:
+        """Trial against a coin at multiples of ``step``; T continuous, so the order is moot.
+
+        By Poisson summation over the transform, see :func:`resetsgd.passage.inversion.lattice`.
+        """
+        del look_first
+        log_keep = np.asarray(log_keep)
+        never, always = log_keep == 0, np.isneginf(np.real(log_keep))
+        if always.any():
+            if not always.all():
+                raise DomainError("probability", 1.0, "below 1 for every element, or 1 for all")
+            return self.trial_fixed(np.broadcast_to(step, always.shape), s)
+        if never.all():
+            return self.trial_exponential(np.zeros(never.shape), s)
+        safe = np.where(never, -1.0, log_keep)
+        success, duration = inversion.lattice(self._log_laplace, -safe, np.asarray(step), s)
+        log_success, log_mean = np.log(success), np.log(duration) - np.log(success)
+        if never.any():
+            free = self.trial_exponential(np.zeros(never.shape), s)
+            log_success = np.where(never, free.log_success, log_success)
+            log_mean = np.where(never, free.log_mean, log_mean)
+        return Trial(log_success, log_mean)
+
+    def timescale(self) -> Array:
+        """A typical time of arrival: 1/s where the transform has fallen by a factor e."""
+        powers = np.arange(-1000.0, 1001.0)
+        s = np.exp2(powers).reshape(-1, *(1,) * len(self.shape))
+        fall = np.asarray(self._log_laplace(np.zeros(self.shape)) - self._log_laplace(s))
+        index = np.argmax(fall >= 1.0, axis=0)
+        if not np.all(np.any(fall >= 1.0, axis=0)):
+            raise NotConverged("timescale: the passage time has no scale within float64")
+        return np.asarray(np.exp2(-powers[index]))
+
+
+def _transform_variable(s: Any) -> Any:
+    """Validated transform variable: real and >= 0, or complex and finite."""
+    array = np.asarray(s)
+    if array.dtype.kind == "c":
+        if not np.isfinite(array).all():
+            raise DomainError("s", s, "finite")
+        return array
+    return np.asarray(domain.nonnegative("s", s))

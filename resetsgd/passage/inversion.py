@@ -1,0 +1,178 @@
+"""From transforms to numbers: Laplace inversion, quadrature, and sums over a lattice of coins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from resetsgd.domain import Array
+from resetsgd.errors import NotConverged
+
+__all__ = ["integrate", "invert", "lattice"]
+
+_NODES = 28
+_MOST_TERMS = 2**21
+
+
+@lru_cache(maxsize=1)
+def _contour() -> tuple[Array, Array]:
+    """Nodes and weights of Weideman's modified Talbot contour for t = 1, upper half only.
+
+    Source: J. A. C. Weideman, SIAM J. Numer. Anal. 44 (2006) 2342: error of order 3.89^-N.
+    """
+    theta = (2 * np.arange(_NODES // 2) + 1) * np.pi / _NODES
+    a = 0.6407
+    cot = 1.0 / np.tan(a * theta)
+    nodes = _NODES * (0.5017 * theta * cot - 0.6122 + 0.2645j * theta)
+    slope = _NODES * (0.5017 * cot - 0.5017 * a * theta / np.sin(a * theta) ** 2 + 0.2645j)
+    return nodes, np.exp(nodes) * slope * (-2j / _NODES)
+
+
+def invert(transform: Callable[[Any], Any], t: Array) -> Array:
+    """Inverse Laplace transform at times t > 0 (others give arbitrary finite values).
+
+    Parameters
+    ----------
+    transform : callable
+        F(s) for an array of complex s that broadcasts against t; analytic off the negative real
+        axis.
+    t : ndarray
+        Times.
+
+    Notes
+    -----
+    Absolute error about 1e-12 max|f| for functions smooth on t > 0; measured against closed forms
+    in the tests.
+    """
+    nodes, weights = _contour()
+    usable = (t > 0) & np.isfinite(t)
+    time = np.where(usable, t, 1.0)
+    shape = (-1, *(1,) * time.ndim)
+    with np.errstate(over="ignore", invalid="ignore"):
+        terms = transform(nodes.reshape(shape) / time) * weights.reshape(shape)
+    value = np.sum(np.real(terms), axis=0) / time
+    return np.asarray(np.where(np.isfinite(value), value, 0.0))
+
+
+@lru_cache(maxsize=1)
+def _tanh_sinh() -> tuple[Array, Array]:
+    """Nodes and weights on (0, 1), double exponential, for smooth functions flat at the ends."""
+    u = np.linspace(-3.2, 3.2, 129)
+    g = np.pi / 2 * np.sinh(u)
+    nodes = 1.0 / (1.0 + np.exp(-2.0 * g))
+    weights = (u[1] - u[0]) * np.pi * np.cosh(u) * nodes * (1.0 - nodes)
+    return nodes, weights
+
+
+def integrate(function: Callable[[Any], Any], upper: Array) -> Any:
+    """Integral of a function over (0, upper), relative error about 1e-13 for smooth integrands.
+
+    The range is cut into pieces that shrink geometrically towards zero, so that a survival function
+    whose scale lies many decades below ``upper`` is still resolved.
+    """
+    nodes, weights = _tanh_sinh()
+    shape = (-1, *(1,) * np.ndim(upper))
+    cuts = np.concatenate([[0.0], np.exp2(np.arange(-96.0, 1.0, 4.0))])
+    total: Any = 0.0
+    for low, high in pairwise(cuts):
+        times = upper * (low + (high - low) * nodes.reshape(shape))
+        values = np.asarray(function(times)) * (weights * (high - low)).reshape(shape)
+        total = total + np.sum(values, axis=0)
+    return total * upper
+
+
+def lattice(log_laplace: Callable[[Any], Any], rise: Any, step: Any, s: Any) -> tuple[Any, Any]:
+    """Success and duration of a trial against a coin at multiples of ``step``, T continuous.
+
+    With q = exp(-rise) the chance that a coin does not reset and {x} the fractional part, the
+    periodic factor of q^floor(t/step) = q^(t/step) exp(rise {t/step}) has the Fourier coefficients
+    c_m = (e^rise - 1)/(rise - 2 pi i m). Both quantities become sums of the Laplace transform at
+
+        s_m = s + (rise - 2 pi i m)/step,
+
+    success = sum_m c_m f(s_m) and duration = sum_m c_m (1 - f(s_m))/s_m, of which the part without
+    f is summed in closed form. Derived in the docstring; tested against direct summation.
+
+    Parameters
+    ----------
+    log_laplace : callable
+        log f at complex arguments.
+    rise : array, real part > 0
+        -log(1 - probability); complex for derivatives.
+    step : array
+        Time between coins.
+    s : float or complex array
+        Transform variable.
+
+    Raises
+    ------
+    NotConverged
+        If the transform does not decay within the bound of 2^21 terms: the coins are then rarer
+        than the passage is long, or the passage time has atoms.
+    """
+    rise, step, s = np.broadcast_arrays(rise, step, s)
+    growth = np.expm1(rise)
+    centre = s + rise / step
+    head = np.exp(log_laplace(centre))
+    success = growth / rise * head
+    one_minus = -np.expm1(log_laplace(centre))
+    w = s * step
+    duration = growth / rise * one_minus / centre + step * growth * _tail(rise, w)
+    real = not (np.iscomplexobj(rise) or np.iscomplexobj(s))
+    first, block = 1, 64
+    while True:
+        m = np.arange(first, first + block).reshape(-1, *(1,) * rise.ndim)
+        added_success: Any = 0.0
+        added_duration: Any = 0.0
+        largest = 0.0
+        for sign in (1,) if real else (1, -1):
+            shift = rise - 2j * np.pi * m * sign
+            point = s + shift / step
+            value = np.exp(log_laplace(point))
+            weight = growth / shift
+            added_success = added_success + np.sum(weight * value, axis=0)
+            added_duration = added_duration - np.sum(weight * value / point, axis=0)
+            largest = max(largest, float(np.max(np.abs(value[-1] / head), initial=0.0)))
+        if real:
+            added_success, added_duration = 2 * added_success.real, 2 * added_duration.real
+        success, duration = success + added_success, duration + added_duration
+        if largest < 1e-17:
+            return success, duration
+        # blocks double, but never hold more than about 2^20 terms at once
+        first, block = first + block, min(2 * block, max(64, 2**20 // max(rise.size, 1)))
+        if first > _MOST_TERMS:
+            raise NotConverged(
+                f"step = {float(np.max(step)):g}: the sum over coins did not converge; coins this"
+                " rare against the passage time are not supported, use Sharp or Poisson"
+            )
+
+
+def _tail(rise: Any, w: Any) -> Any:
+    """sum over m != 0 of 1/((x - 2 pi i m)(x + w - 2 pi i m)) at x = rise, without cancellation.
+
+    A divided difference of h(x) = coth(x/2)/2 - 1/x; for |w| < 1e-4 its midpoint derivative.
+    """
+    near = np.abs(w) < 1e-4
+    apart = np.where(near, 1.0, w)
+    return np.where(near, -_h(rise + w / 2, 1), (_h(rise, 0) - _h(rise + apart, 0)) / apart)
+
+
+def _h(x: Any, derivative: int) -> Any:
+    """h(x) = coth(x/2)/2 - 1/x or its derivative, by series for |x| < 0.6."""
+    small = np.abs(x) < 0.6
+    safe = np.where(small, 1.0, x)
+    y = x * x
+    # Bernoulli numbers B_2k/(2k)!, k = 1..6
+    b = (1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 1307674368000)
+    if derivative == 0:
+        series = x * (b[0] + y * (b[1] + y * (b[2] + y * (b[3] + y * (b[4] + y * b[5])))))
+        return np.where(small, series, 0.5 / np.tanh(safe / 2) - 1.0 / safe)
+    c = tuple((2 * k + 1) * value for k, value in enumerate(b))
+    series = c[0] + y * (c[1] + y * (c[2] + y * (c[3] + y * (c[4] + y * c[5]))))
+    with np.errstate(over="ignore"):
+        direct = 1.0 / safe**2 - 0.25 / np.sinh(safe / 2) ** 2
+    return np.where(small, series, direct)
