@@ -145,7 +145,9 @@ def simulate(
         )
     motion = row(process, begin, end, back)
     clock = clock_of(protocol)
-    chosen = domain.choice("scheme", scheme or motion.schemes[0], motion.schemes)
+    chosen = motion.schemes[0]
+    if scheme is not None:
+        chosen = domain.choice("scheme", scheme, motion.schemes)
     limit = math.inf if horizon is None else _positive("horizon", horizon)
     if math.isinf(limit) and math.isinf(clock.mean) and not motion.arrives:
         raise DomainError(

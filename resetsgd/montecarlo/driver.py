@@ -19,6 +19,7 @@ from resetsgd.domain import Array
 from resetsgd.errors import NotConverged
 from resetsgd.montecarlo.kernels.compiling import settings
 from resetsgd.montecarlo.kernels.drift_diffusion import BROKEN, COUNTS, REALS
+from resetsgd.montecarlo.kernels.tape import TAPE
 from resetsgd.montecarlo.table import Advance
 
 __all__ = ["Paths", "Progress", "run"]
@@ -72,10 +73,11 @@ class _Work:
         times, outcomes = self.paths.times[part], self.paths.outcomes[part]
         resets = self.paths.resets[part]
         counts, reals = np.zeros(COUNTS, np.int64), np.zeros(REALS)
+        tape = np.empty(TAPE, np.int64)
         while counts[0] < len(times) and not self.stop.is_set():
             before = int(counts[0])
             used = self.advance(
-                times, outcomes, resets, counts, reals, self.first + part.start, SLICE
+                times, outcomes, resets, counts, reals, tape, self.first + part.start, SLICE
             )
             finished = slice(before, int(counts[0]))
             if (outcomes[finished] == BROKEN).any():

@@ -18,14 +18,14 @@ import numpy as np
 
 from resetsgd import domain
 from resetsgd.domain import Array
-from resetsgd.montecarlo.kernels import fill
+from resetsgd.montecarlo.kernels import fill, tape
 
 __all__ = ["PURPOSES", "STREAM_VERSION", "exponentials", "normals", "split_seed", "uniforms"]
 
 STREAM_VERSION = 1
 """Raised whenever the same seed gives other bits than before; stored with each simulation."""
 
-PURPOSES = {"motion": 1, "resets": 2, "free": 255}
+PURPOSES = {"motion": tape.MOTION, "resets": tape.RESETS, "free": 255}
 """What streams are drawn for: the kernels use the first two, ``free`` is nobody's."""
 
 

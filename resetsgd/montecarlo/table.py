@@ -22,8 +22,8 @@ from resetsgd.protocols import Geometric, Poisson, Sharp
 
 __all__ = ["PROCESSES", "PROTOCOLS", "Advance", "Clock", "ConstantDrift", "Motion", "clock_of"]
 
-Advance = Callable[[Array, Any, Any, Any, Any, int, int], int]
-"""(times, outcomes, resets, counts, reals, first path, budget) -> steps made."""
+Advance = Callable[[Array, Any, Any, Any, Any, Any, int, int], int]
+"""(times, outcomes, resets, counts, reals, tape, first path, budget) -> steps made."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class ConstantDrift:
     def advance(
         self, scheme: str, step: float | None, clock: Clock, horizon: float, key: tuple[int, int]
     ) -> Advance:
-        """Bind :func:`stepwise` or, for the scheme "exact", :func:`stretchwise`."""
+        """Bind the kernel ``stepwise`` or, for the scheme "exact", ``stretchwise``."""
         moving = (*key, self.distance, self.back, self.velocity, self.diffusivity)
         fixed = (*moving, clock.code, clock.a, clock.b, horizon)
         if step is None:

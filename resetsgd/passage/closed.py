@@ -148,7 +148,10 @@ class DriftDiffusionPassage(PassageTime):
     def cv(self) -> Real:
         """Coefficient of variation, 1/sqrt(Péclet number); ``inf`` where the mean is infinite."""
         v = np.where(self._v > 0, self._v, 1.0)
-        value = _SQRT2 * (np.sqrt(self._D / v) / np.sqrt(self._L))
+        with np.errstate(over="ignore", under="ignore"):
+            square = 2.0 * (self._D / v) / self._L
+            apart = _SQRT2 * (np.sqrt(self._D / v) / np.sqrt(self._L))
+        value = np.where(np.isfinite(square) & (square > 1e-290), np.sqrt(square), apart)
         return domain.plain(np.where(self._v > 0, value, np.inf))
 
     # Distribution ----------------------------------------------------------------------------
@@ -170,7 +173,8 @@ class DriftDiffusionPassage(PassageTime):
         with np.errstate(under="ignore", over="ignore"):
             exponent = ((self._L - self._v * time) / np.sqrt(time)) ** 2 / (4.0 * self._D)
             scale = self._L / np.sqrt(4.0 * np.pi * self._D) / time**1.5
-            value = np.exp(np.log(scale) - exponent)
+            half = np.exp(-0.5 * exponent)  # by halves: a large scale outlives exp(-exponent)
+            value = np.where(half > 0, scale * half * half, 0.0)
         return np.where(finite, value, 0.0)
 
     def _arrived_mean(self, tau: Array) -> Any:
@@ -202,6 +206,14 @@ class DriftDiffusionPassage(PassageTime):
         with np.errstate(divide="ignore"):
             log_success = np.log(arrived)
             return Trial(log_success, np.log(duration) - log_success)
+
+    def restricted_mean(self, tau: RealLike) -> Real:
+        """Restricted mean E[min(T, tau)], in closed form."""
+        tau = np.asarray(domain.nonnegative("tau", tau, infinite=True))
+        usable = (tau > 0) & np.isfinite(tau)
+        time = np.where(usable, tau, 1.0)
+        value = np.minimum(time * self.survival(time) + self._arrived_mean(time), time)
+        return domain.plain(np.where(usable, value, np.where(tau > 0, self.mean(), 0.0)))
 
     def _cdf(self, t: Array) -> Any:
         """P(T <= t) with relative accuracy also where it is small."""
@@ -250,8 +262,15 @@ class DriftDiffusionPassage(PassageTime):
         """d log(mean) / d log(rate), exact also next to Péclet number 1."""
         rate = np.asarray(rate, dtype=np.float64)
         exponent = self._exponent(rate)
-        # r E' - (1 - exp(-E)) = (exp(-E) - 1 + E) - (E - r E')
-        return (_exp_excess(exponent) - self._bend(rate)) / -np.expm1(-exponent)
+        root = self._root(rate)
+        # r E' - (1 - exp(-E)) = (exp(-E) - 1 + E) - (E - r E'): nothing cancels next to Péclet
+        # number 1; with drift away, where E is large at rate 0, the left side is the exact one.
+        toward = _exp_excess(exponent) - self._bend(rate)
+        away = self._L * (rate / np.where(root > 0, root, 1.0)) + np.expm1(-exponent)
+        rise = np.where(self._v > 0, toward, away)
+        # from Péclet number 1 on the mean rises with every rate: no rounding may say otherwise
+        rise = np.where(np.asarray(self.peclet) >= 1, np.maximum(rise, 0.0), rise)
+        return rise / -np.expm1(-exponent)
 
     def var_exponential(self, rate: Any) -> Any:
         """Variance 2 exp(E) [(sinh E - E) + (E - r E')] / r²."""
@@ -278,8 +297,12 @@ class DriftDiffusionPassage(PassageTime):
         """Mean (exp(E(r)) - 1)/r."""
         rate = np.asarray(rate, dtype=np.float64)
         positive = np.where(rate > 0, rate, 1.0)
+        exponent = self._exponent(positive)
         with np.errstate(over="ignore"):
-            value = np.expm1(self._exponent(positive)) / positive
+            # by halves where exp(E) overflows before its ratio to the rate does
+            half = np.exp(0.5 * exponent)
+            huge = half / positive * half
+            value = np.where(exponent > 700, huge, np.expm1(exponent) / positive)
         return np.where(rate > 0, value, self.mean())
 
 

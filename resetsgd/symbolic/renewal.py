@@ -197,7 +197,7 @@ def small_rate_series(order: int = 2) -> sp.Expr:
     Notes
     -----
     An asymptotic statement: it holds where those moments are finite. **Source**: Pal and Prasad,
-    Phys. Rev. E 99, 032123 (2019); derived in ``theory/01_drift_diffusion.py``.
+    Phys. Rev. Research 1, 032001 (2019); derived in ``theory/01_drift_diffusion.py``.
 
     Examples
     --------

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from resetsgd.training.data import Dataset, Split, digits
     from resetsgd.training.ensemble import Ensemble, Evaluation
     from resetsgd.training.labels import NoiseManifest, symmetric_noise
+    from resetsgd.training.loop import History, Look, fit
     from resetsgd.training.network import MLP, State
+    from resetsgd.training.resetter import ResetEvent, Resetter
+    from resetsgd.training.snapshot import Snapshot
     from resetsgd.training.streams import coins
 
 _HOME = {
@@ -28,6 +31,12 @@ _HOME = {
     "symmetric_noise": "labels",
     "MLP": "network",
     "State": "network",
+    "History": "loop",
+    "Look": "loop",
+    "fit": "loop",
+    "ResetEvent": "resetter",
+    "Resetter": "resetter",
+    "Snapshot": "snapshot",
     "coins": "streams",
 }
 
@@ -36,11 +45,17 @@ __all__ = [
     "Dataset",
     "Ensemble",
     "Evaluation",
+    "History",
+    "Look",
     "NoiseManifest",
+    "ResetEvent",
+    "Resetter",
+    "Snapshot",
     "Split",
     "State",
     "coins",
     "digits",
+    "fit",
     "symmetric_noise",
 ]
 
@@ -51,8 +66,9 @@ def __getattr__(name: str) -> Any:
     try:
         module = import_module(f"{__name__}.{_HOME[name]}")
     except ModuleNotFoundError as error:
-        if error.name in ("torch", "safetensors"):
-            raise MissingExtra(error.name, "torch") from None
+        package = (error.name or "").partition(".")[0]
+        if package in ("torch", "safetensors"):
+            raise MissingExtra(package, "torch") from None
         raise
     return getattr(module, name)
 

@@ -1,13 +1,10 @@
-"""Many replicas of one network trained together, each with its own mini-batch noise.
-
-The replicas are one stacked computation: every layer is a batched matrix product over all of them,
-forward and backward are written out (no autograd graph), and every intermediate result has a buffer
-that is reused. Replica k sees the same batches and coins whatever the number of replicas beside it.
-"""
+"""Many replicas of one network trained together, each with its own mini-batch noise."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,14 +16,12 @@ from resetsgd import domain
 from resetsgd.errors import CorruptData, DomainError, StreamMismatch
 from resetsgd.training import streams
 from resetsgd.training.network import MLP, State, tensor
+from resetsgd.training.shard import Shard
 
 __all__ = ["Ensemble", "Evaluation"]
 
-_DRAWN = 2**18
-"""Batch indices drawn ahead at once: enough to hide the cost of a draw, 2 MB."""
-
-_CACHED = 3 * 2**18
-"""Activations of one layer that an evaluation holds at once: 3 MB, about what the caches keep."""
+_PAIR = 128
+"""Replicas in two shards: a shard's step takes long against the cost of handing it to a thread."""
 
 
 class Evaluation(NamedTuple):
@@ -57,16 +52,20 @@ class Ensemble:
     first_replica : int
         Index of the first replica: an ensemble of replicas 100..199 draws what those replicas would
         draw in one of 0..199.
+    threads : int, optional
+        Threads to work with; by default as many as torch has (``torch.get_num_threads()``).
 
     Notes
     -----
+    Repeated runs give the same bits, for any number of threads: replicas are divided into shards of
+    fixed size, and each shard is computed by one thread at a time. (Threads meet once a step rather
+    than in every operation, so a busy machine slows the ensemble no more than it must.)
+
     The draws of a replica are the same bits for any K. Its parameters agree to rounding only: the
-    matrix library may sum in another order for another K. Repeated runs with the same K and the
-    same number of threads give the same bits.
+    matrix library may sum in another order for a shard of another size.
 
     Examples
     --------
-    >>> import numpy as np
     >>> from resetsgd.training import digits
     >>> data = digits(seed=0)
     >>> network = MLP(widths=(64, 32, 10))
@@ -91,6 +90,7 @@ class Ensemble:
         batch_size: int = 32,
         seed: int = 0,
         first_replica: int = 0,
+        threads: int | None = None,
     ) -> None:
         self.network = network
         self.replicas = domain.integer("replicas", replicas, 1)
@@ -99,37 +99,28 @@ class Ensemble:
         self.batch_size = domain.integer("batch_size", batch_size, 1)
         self.seed = domain.integer("seed", seed, 0, 2**64 - 1)
         self.first_replica = domain.integer("first_replica", first_replica, 0, 2**32 - replicas)
+        threads = torch.get_num_threads() if threads is None else threads
+        self.threads = domain.integer("threads", threads, 1)
         self.step = 0
         """Steps trained so far; the next step draws the batch of this index."""
 
-        # One block for all parameters, one for momentum, one for gradients: the update is then two
-        # passes over memory, whatever the number of layers.
-        shapes = [(replicas, *shape) for shape in network.shapes]
-        sizes = [replicas * int(np.prod(shape)) for shape in network.shapes]
-        blocks = [torch.zeros(sum(sizes)) for _ in range(3)]
-        self._flat, self._flat_momentum, self._flat_gradient = blocks
-        self._parameters, self._velocity, self._gradient = (
-            [
-                part.view(shape)
-                for part, shape in zip(torch.split(block, sizes), shapes, strict=True)
-            ]
-            for block in blocks
-        )
-        # activations are (K, features, batch), so that all layers but the first read them as is
-        widths, rows = network.widths, replicas * self.batch_size
-        self._input = torch.empty(rows, widths[0])
-        self._target = torch.empty(rows, dtype=torch.int64)
-        self._activations = [torch.empty(replicas, w, self.batch_size) for w in widths[1:]]
-        self._deltas = [torch.empty_like(a) for a in self._activations[:-1]]
-        self._minus_one = torch.full((replicas, 1, self.batch_size), -1.0)
-        self._drawn: tuple[int, int, Tensor] = (0, 0, torch.empty(0))
+        # an even number of shards of nearly equal size, whatever the number of threads
+        count = min(self.replicas, 2 * -(-self.replicas // _PAIR))
+        ends = [self.replicas * i // count for i in range(count + 1)]
+        self._places = [slice(a, b) for a, b in pairwise(ends)]
+        indices = range(self.first_replica, self.first_replica + self.replicas)
+        self._shards = [
+            Shard(network, indices[place], self.batch_size, self.seed) for place in self._places
+        ]
+        self._pool: ThreadPoolExecutor | None = None
         self._seen: list[tuple[Any, Any, Tensor, Tensor]] = []
 
     def load(self, state: State) -> None:
         """Put every replica into this state of one network (the step counter stays)."""
         self.network.check("state", state)
-        for stacked, single in self._pairs(state):
-            stacked.copy_(single.expand_as(stacked))
+        for shard in self._shards:
+            for stacked, single in _pairs(shard, state):
+                stacked.copy_(single.expand_as(stacked))
 
     def train_step(self, images: Any, labels: Any) -> None:
         """One SGD step of all replicas, each on its own mini-batch.
@@ -142,41 +133,15 @@ class Ensemble:
         labels : Tensor or array of int64, shape (n,)
             Its classes.
         """
-        images, labels = self._data(images, labels)
-        indices = self._batch(len(images))
-        torch.index_select(images, 0, indices, out=self._input)
-        torch.index_select(labels, 0, indices, out=self._target)
-        inputs = self._input.view(self.replicas, self.batch_size, -1)
-        targets = self._target.view(self.replicas, 1, self.batch_size)
-
-        below = inputs.transpose(1, 2)
-        for i, above in enumerate(self._activations):
-            weight, bias = self._parameters[2 * i : 2 * i + 2]
-            torch.baddbmm(bias.unsqueeze(2), weight, below, out=above)
-            if i + 1 < len(self._activations):
-                above.relu_()
-            below = above
-
-        # gradient of the mean cross-entropy in the logits: (softmax - one hot) / batch size
-        delta = torch.softmax(self._activations[-1], 1, out=self._activations[-1])
-        delta.scatter_add_(1, targets, self._minus_one).mul_(1.0 / self.batch_size)
-        for i in reversed(range(len(self._activations))):
-            weight_gradient, bias_gradient = self._gradient[2 * i : 2 * i + 2]
-            below = self._activations[i - 1] if i else inputs.transpose(1, 2)
-            torch.bmm(delta, below.transpose(1, 2), out=weight_gradient)
-            torch.sum(delta, 2, out=bias_gradient)
-            if i:
-                weight = self._parameters[2 * i]
-                torch.bmm(weight.transpose(1, 2), delta, out=self._deltas[i - 1])
-                # the activation is not needed any more: its sign is the derivative of ReLU
-                delta = self._deltas[i - 1].mul_(below.sign_())
-
-        self._flat_momentum.mul_(self.momentum).add_(self._flat_gradient)
-        self._flat.add_(self._flat_momentum, alpha=-self.learning_rate)
+        x, y = self._data(images, labels)
+        if self.batch_size > len(x):
+            raise DomainError("batch_size", self.batch_size, f"at most {len(x)}, the samples")
+        rate, momentum = self.learning_rate, self.momentum
+        self._each(lambda i: self._shards[i].train_step(x, y, self.step, rate, momentum))
         self.step += 1
 
     def coins(self, probability: float) -> npt.NDArray[np.bool_]:
-        """Which replicas reset after the step just trained; see :func:`coins`.
+        """Which replicas reset after the step just trained: :func:`resetsgd.training.coins`.
 
         Returns
         -------
@@ -186,7 +151,10 @@ class Ensemble:
         return streams.coins(self.seed, indices, self.step, probability)
 
     def reset(self, mask: Any, checkpoint: State) -> None:
-        """Put the replicas chosen by a mask into the checkpoint, momentum included; no branches.
+        """Put the replicas chosen by a mask into the checkpoint, momentum included.
+
+        The result is ``where(mask, checkpoint, replicas)``; only rows that reset are written, for
+        they are few.
 
         Parameters
         ----------
@@ -199,9 +167,11 @@ class Ensemble:
         chosen = torch.as_tensor(mask)
         if chosen.shape != (self.replicas,) or chosen.dtype != torch.bool:
             raise DomainError("mask", mask, f"{self.replicas} booleans, one for each replica")
-        for stacked, single in self._pairs(checkpoint):
-            rows = chosen.view(-1, *(1,) * single.ndim)
-            torch.where(rows, single, stacked, out=stacked)
+        for shard, place in zip(self._shards, self._places, strict=True):
+            rows = chosen[place].nonzero()[:, 0]
+            if len(rows):
+                for stacked, single in _pairs(shard, checkpoint):
+                    stacked[rows] = single
 
     def evaluate(self, images: Any, labels: Any) -> Evaluation:
         """Mean cross-entropy and accuracy of every replica on one set, in one forward pass.
@@ -232,17 +202,24 @@ class Ensemble:
     def state(self, replica: int) -> State:
         """A copy of the state of one replica, counted from 0 in this ensemble."""
         k = domain.integer("replica", replica, 0, self.replicas - 1)
+        i = next(i for i, place in enumerate(self._places) if k < place.stop)
+        row, shard = k - self._places[i].start, self._shards[i]
         return State(
-            tuple(p[k].clone() for p in self._parameters),
-            tuple(v[k].clone() for v in self._velocity),
+            tuple(p[row].clone() for p in shard.parameters),
+            tuple(v[row].clone() for v in shard.momentum),
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Copies of all parameters and momenta, the step counter, and what keys the streams."""
+        """Copies of parameters and momenta; step, hyper-parameters, and what keys the streams."""
         return {
-            "parameters": [p.clone() for p in self._parameters],
-            "momentum": [v.clone() for v in self._velocity],
+            "parameters": [
+                torch.cat(p) for p in zip(*(s.parameters for s in self._shards), strict=True)
+            ],
+            "momentum": [
+                torch.cat(v) for v in zip(*(s.momentum for s in self._shards), strict=True)
+            ],
             "step": self.step,
+            "hyperparameters": [self.learning_rate, self.momentum],
             "streams": self._streams(),
         }
 
@@ -258,18 +235,19 @@ class Ensemble:
         """
         try:
             found, step = dict(state["streams"]), domain.integer("step", state["step"], 0)
+            learning_rate, momentum = state["hyperparameters"]
             stored = [*state["parameters"], *state["momentum"]]
-            mine = [*self._parameters, *self._velocity]
-            whole = [s.shape for s in stored] == [m.shape for m in mine]
+            shapes = [tuple(kept.shape) for kept in stored]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CorruptData(f"ensemble state is damaged: {error!r}") from None
         if found != self._streams():
             raise StreamMismatch(f"ensemble state is of {found}, not of {self._streams()}")
-        if not whole:
+        if shapes != 2 * [(self.replicas, *shape) for shape in self.network.shapes]:
             raise CorruptData("ensemble state is damaged: tensors are missing or of other shapes")
-        for live, kept in zip(mine, stored, strict=True):
-            live.copy_(kept)
-        self.step = step
+        for shard, place in zip(self._shards, self._places, strict=True):
+            for live, kept in zip((*shard.parameters, *shard.momentum), stored, strict=True):
+                live.copy_(kept[place])
+        self.step, self.learning_rate, self.momentum = step, learning_rate, momentum
 
     def _streams(self) -> dict[str, Any]:
         return {
@@ -280,66 +258,44 @@ class Ensemble:
             "seed": self.seed,
         }
 
-    def _pairs(self, state: State) -> list[tuple[Tensor, Tensor]]:
-        """(stacked, single) for every parameter and momentum buffer."""
-        singles = (*state.parameters, *state.momentum)
-        return list(zip((*self._parameters, *self._velocity), singles, strict=True))
+    def _each(self, work: Callable[[int], None]) -> None:
+        """Do some work on every shard, each on one thread, all threads at once."""
+        before = torch.get_num_threads()
+        if before != 1:
+            torch.set_num_threads(1)  # inside an operation; the threads are ours
+        waiting = iter(range(len(self._shards)))
 
-    def _batch(self, population: int) -> Tensor:
-        """Flat indices (K * B,) of this step's batches, from a block drawn ahead."""
-        if self.batch_size > population:
-            raise DomainError("batch_size", self.batch_size, f"at most {population}, the samples")
-        first, drawn_for, block = self._drawn
-        if drawn_for != population or not first <= self.step < first + len(block):
-            rows = self.replicas * self.batch_size
-            steps = self.step + np.arange(max(1, min(256, _DRAWN // rows)))
-            replicas = self.first_replica + np.arange(self.replicas)
-            drawn = streams.batches(
-                self.seed, replicas, steps[:, None], population=population, size=self.batch_size
-            )
-            block = torch.from_numpy(drawn.reshape(len(steps), rows))
-            first = self.step
-            self._drawn = (first, population, block)
-        return block[self.step - first]
+        def pull() -> None:
+            for i in waiting:  # a range iterator hands every number to one thread only
+                work(i)
+
+        helpers = []
+        extra = min(self.threads, len(self._shards)) - 1
+        if extra:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(extra, thread_name_prefix="ensemble")
+            helpers = [self._pool.submit(pull) for _ in range(extra)]
+        try:
+            pull()
+        finally:
+            for helper in helpers:
+                if not helper.cancel():  # one that never began has nothing left to do
+                    helper.result()
+            if before != 1:
+                torch.set_num_threads(before)
 
     def _look(self, images: Any, labels: Any, *, losses: bool) -> Evaluation:
-        images, labels = self._data(images, labels)
-        count, widths = len(images), self.network.widths
-        # replicas in groups whose activations stay in the cache from one layer to the next
-        group = max(1, min(self.replicas, _CACHED // (count * max(widths[1:]))))
-        buffers = [torch.empty(group, width, count) for width in widths[1:]]
-        loss, correct = torch.zeros(self.replicas, dtype=torch.float64), torch.zeros(self.replicas)
-        for start in range(0, self.replicas, group):
-            rows = slice(start, min(start + group, self.replicas))
-            logits = self._logits(images.t(), rows, buffers)
-            targets = labels.expand(len(logits), 1, count)
-            own = torch.gather(logits, 1, targets)
-            rival = logits.scatter_(1, targets, -torch.inf).amax(1, keepdim=True)
-            correct[rows] = (own > rival).sum((1, 2)).float()
-            if losses:
-                top = torch.maximum(own, rival)
-                others = logits.sub_(top).exp_().sum(1, keepdim=True)
-                own.sub_(top)
-                nats = others.add_(own.exp()).log_().sub_(own)
-                loss[rows] = nats.sum((1, 2), dtype=torch.float64)
-        # float64, so that 324 of 360 is 0.9 as the reader of a threshold means it
-        return Evaluation(loss.div_(count), correct.double().div_(count))
+        x, y = self._data(images, labels)
+        loss = torch.zeros(self.replicas, dtype=torch.float64)
+        hits = torch.zeros(self.replicas, dtype=torch.int64)
 
-    def _logits(self, across: Tensor, rows: slice, buffers: list[Tensor]) -> Tensor:
-        """Logits (k, classes, n) of some replicas on shared images ``across`` (features, n)."""
-        below = across
-        for i, buffer in enumerate(buffers):
-            weight, bias = self._parameters[2 * i][rows], self._parameters[2 * i + 1][rows]
-            above = buffer[: len(weight)]
-            if i:
-                torch.baddbmm(bias.unsqueeze(2), weight, below, out=above)
-            else:  # all replicas see the same images: one large product instead of k small ones
-                flat = above.view(-1, across.shape[1])
-                torch.addmm(bias.reshape(-1, 1), weight.flatten(0, 1), across, out=flat)
-            if i + 1 < len(buffers):
-                above.relu_()
-            below = above
-        return below
+        def look(i: int) -> None:
+            place = self._places[i]
+            self._shards[i].evaluate(x, y, loss[place] if losses else None, hits[place])
+
+        self._each(look)
+        # float64, so that 324 of 360 is 0.9 as the reader of a threshold means it
+        return Evaluation(loss.div_(len(x)), hits.double().div_(len(x)))
 
     def _data(self, images: Any, labels: Any) -> tuple[Tensor, Tensor]:
         """Checked tensors; what was checked is remembered, for the same set comes every step."""
@@ -358,5 +314,19 @@ class Ensemble:
         wrong = classes[(classes < 0) | (classes > last)]
         if len(wrong):
             raise DomainError("labels", int(wrong[0]), f"a class in [0, {last}]")
-        self._seen = [(images, labels, pixels.contiguous(), classes), *self._seen[:3]]
-        return self._seen[0][2:]
+        checked = pixels.contiguous(), classes.contiguous()
+        # a copy is not remembered: it would miss what is later written into the original
+        if [t.data_ptr() for t in checked] == [_address(images), _address(labels)]:
+            self._seen = [(images, labels, *checked), *self._seen[:3]]
+        return checked
+
+
+def _pairs(shard: Shard, state: State) -> list[tuple[Tensor, Tensor]]:
+    """(stacked, single) for every parameter and momentum buffer."""
+    singles = (*state.parameters, *state.momentum)
+    return list(zip((*shard.parameters, *shard.momentum), singles, strict=True))
+
+
+def _address(value: Any) -> int:
+    """Where the first element of a tensor or an array lies."""
+    return int(value.data_ptr() if isinstance(value, Tensor) else value.ctypes.data)

@@ -21,7 +21,7 @@ __all__ = ["MLP", "State", "tensor"]
 def tensor(name: str, value: Any) -> Tensor:
     """A tensor that shares the memory of an array, or the tensor itself; for reading only."""
     if isinstance(value, Tensor):
-        return value
+        return value.detach()
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
         raise DomainError(name, value, "a torch tensor or a NumPy array of numbers")
     with warnings.catch_warnings():

@@ -27,6 +27,7 @@ _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL = 0x9E3779B9, 0xBB67AE85
 _ROUNDS = 10
 _BLOCK = 8192
+_ROWS = 2048
 
 
 class Purpose:
@@ -169,7 +170,7 @@ def batches(
     replicas, steps : int or array of int
         They broadcast together.
     population : int
-        Number of samples to draw from, at most 2**31.
+        Number of samples to draw from, below 2**31.
     size : int
         Samples in a batch, at most ``population``.
 
@@ -188,17 +189,19 @@ def batches(
     >>> batch.shape, len(set(batch[0].tolist()))
     ((2, 4), 4)
     """
-    population = domain.integer("population", population, 1, 2**31)
+    population = domain.integer("population", population, 1, 2**31 - 1)
     size = domain.integer("size", size, 1, population)
     drawn = words(seed, Purpose.BATCH, size, replica=replicas, step=steps)
-    rows = np.ascontiguousarray(drawn.reshape(-1, size).T)
+    rows, last = drawn.reshape(-1, size), np.arange(population - size, population)
     chosen = np.empty(rows.shape, np.int64)
-    for i in range(size):
-        last = population - size + i
-        pick = ((rows[i] * np.uint64(last + 1)) >> _HALF).astype(np.int64)
-        taken = (chosen[:i] == pick).any(axis=0)
-        chosen[i] = np.where(taken, last, pick)
-    return np.ascontiguousarray(chosen.T).reshape(drawn.shape)
+    for start in range(0, len(rows), _ROWS):
+        part = np.ascontiguousarray(rows[start : start + _ROWS].T)
+        picks = ((part * (last[:, None] + 1).astype(np.uint64)) >> _HALF).astype(np.int32)
+        for i in range(1, size):
+            taken = (picks[:i] == picks[i]).any(axis=0)
+            picks[i][taken] = last[i]
+        chosen[start : start + _ROWS] = picks.T
+    return chosen.reshape(drawn.shape)
 
 
 def permutation(seed: int, purpose: int, count: int) -> npt.NDArray[np.int64]:

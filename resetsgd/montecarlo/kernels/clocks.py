@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import math
 
-from resetsgd.montecarlo.kernels.compiling import helper
+from resetsgd.montecarlo.kernels.compiling import spliced
+from resetsgd.montecarlo.kernels.tape import Words, waiting_words
 from resetsgd.montecarlo.kernels.variates import exponential
 
 __all__ = ["GEOMETRIC", "NEVER", "POISSON", "SHARP", "next_reset"]
 
 NEVER, POISSON, SHARP, GEOMETRIC = 0, 1, 2, 3
 
-RESETS = 2
-"""Purpose of the random blocks drawn here: block k gives the waiting time after reset k."""
 
-
-@helper
+@spliced
 def next_reset(
+    tape: Words,
+    base: int,
     clock: int,
     a: float,
     b: float,
@@ -34,6 +34,9 @@ def next_reset(
 ) -> tuple[float, float]:
     """Time of the reset after the first ``resets`` ones, and the ticks until then.
 
+    ``last`` and ``ticks`` belong to the reset before it; ``tape``, ``base``, ``k0``, ``k1`` and
+    ``path`` are where its randomness comes from.
+
     ===========  ===========================  ==========
     clock        a                            b
     ===========  ===========================  ==========
@@ -43,13 +46,14 @@ def next_reset(
     GEOMETRIC    -log(1 - probability)        step
     ===========  ===========================  ==========
     """
-    if clock == POISSON:
-        return last + a * exponential(k0, k1, path, RESETS, resets), ticks
+    if clock == NEVER:
+        return math.inf, ticks
     if clock == SHARP:
         return a * (resets + 1), ticks
+    w0, w1 = waiting_words(tape, base, k0, k1, path, resets)
     if clock == GEOMETRIC:
         # The number of coins up to the first head, drawn at once: the integer part of an
         # exponential is geometric. Probability 1 has a = inf and gives one coin.
-        ticks = ticks + 1.0 + math.floor(exponential(k0, k1, path, RESETS, resets) / a)
+        ticks = ticks + 1.0 + math.floor(exponential(w0, w1) / a)
         return b * ticks, ticks
-    return math.inf, ticks
+    return last + a * exponential(w0, w1), ticks

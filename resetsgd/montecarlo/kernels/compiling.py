@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 
-__all__ = ["cache_folder", "helper", "kernel"]
+__all__ = ["cache_folder", "helper", "kernel", "spliced"]
 
 settings: Any = numba.config
 Function = TypeVar("Function", bound=Callable[..., object])
@@ -28,6 +28,15 @@ def helper(function: Function) -> Function:
     # error_model "numpy": division by zero gives inf or NaN as in C; the "python" model would put
     # a branch that raises at each division. The callers never divide by zero.
     return cast(Function, numba.njit(error_model="numpy")(function))
+
+
+def spliced(function: Function) -> Function:
+    """Compile as :func:`helper` does, but into the source of each caller.
+
+    For helpers that take arrays (a call would count references) and for loops that must be
+    vectorised (a call inside prevents it).
+    """
+    return cast(Function, numba.njit(error_model="numpy", inline="always")(function))
 
 
 def kernel(function: Function) -> Function:

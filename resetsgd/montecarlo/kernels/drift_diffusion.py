@@ -21,6 +21,7 @@ from resetsgd.montecarlo.kernels.hitting import (
     inverse_of_inverse_gaussian,
     within_bridge,
 )
+from resetsgd.montecarlo.kernels.tape import MOTION, MOTION_LANES, Words, motion_block, refill
 from resetsgd.montecarlo.kernels.variates import normal_and_uniform
 
 __all__ = ["ARRIVED", "BROKEN", "CENSORED", "COUNTS", "REALS", "stepwise", "stretchwise"]
@@ -30,9 +31,6 @@ RUNNING, ARRIVED, CENSORED, BROKEN = 0, 1, 2, 3
 
 COUNTS, REALS = 3, 4
 """Lengths of the two arrays that hold the state of a kernel between calls, zero at first."""
-
-MOTION = 1
-"""Purpose of the random blocks that move a path."""
 
 Reals = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -58,6 +56,7 @@ def stepwise(
     resets: Counts,
     counts: Counts,
     reals: Reals,
+    tape: Words,
     first: int,
     budget: int,
 ) -> int:
@@ -93,14 +92,20 @@ def stepwise(
     position, used_blocks, reset_count = int(counts[0]), int(counts[1]), int(counts[2])
     y, t, due, ticks = float(reals[0]), float(reals[1]), float(reals[2]), float(reals[3])
     paths = len(times)
+    base, resets_base = -MOTION_LANES, 0  # nothing is on the tape yet
     full_spread = math.sqrt(2.0 * diffusivity * step)
     used = 0
     while used < budget and position < paths:
         used += 1
         path = first + position
-        if used_blocks == 0:
+        begins = used_blocks == 0
+        if begins:
             y, t, reset_count = distance, 0.0, 0
-            due, ticks = next_reset(clock, a, b, k0, k1, path, 0, 0.0, 0.0)
+        if begins or used_blocks - base > MOTION_LANES - 2:  # a step takes up to two blocks
+            base, resets_base = used_blocks, reset_count >> 1
+            refill(tape, k0, k1, path, base, resets_base)
+        if begins:
+            due, ticks = next_reset(tape, resets_base, clock, a, b, k0, k1, path, 0, 0.0, 0.0)
         end = min(due, horizon)
         h = end - t
         last = h <= step
@@ -108,14 +113,18 @@ def stepwise(
             spread = math.sqrt(2.0 * diffusivity * h)
         else:
             h, spread = step, full_spread
-        z, u, used_blocks = normal_and_uniform(k0, k1, path, MOTION, used_blocks)
+        w0, w1, w2, w3 = motion_block(tape, base, k0, k1, path, used_blocks)
+        z, u, used_blocks = normal_and_uniform(w0, w1, w2, w3, k0, k1, path, MOTION, used_blocks)
         moved = y - velocity * h + spread * z
         outcome = RUNNING
         if moved - moved != 0.0:  # infinite or NaN
             outcome = BROKEN
         elif bridge:
             if bridge_crosses(y, moved, diffusivity * h, u):
-                z, u, used_blocks = normal_and_uniform(k0, k1, path, MOTION, used_blocks)
+                w0, w1, w2, w3 = motion_block(tape, base, k0, k1, path, used_blocks)
+                z, u, used_blocks = normal_and_uniform(
+                    w0, w1, w2, w3, k0, k1, path, MOTION, used_blocks
+                )
                 # The sum may exceed the end of the stretch in its last digit.
                 t = min(t + within_bridge(y, moved, h, diffusivity, z, u), end)
                 outcome = ARRIVED
@@ -132,7 +141,9 @@ def stepwise(
                 else:
                     reset_count += 1
                     y = back
-                    due, ticks = next_reset(clock, a, b, k0, k1, path, reset_count, t, ticks)
+                    due, ticks = next_reset(
+                        tape, resets_base, clock, a, b, k0, k1, path, reset_count, t, ticks
+                    )
         if outcome != RUNNING:
             times[position], outcomes[position], resets[position] = t, outcome, reset_count
             position += 1
@@ -159,6 +170,7 @@ def stretchwise(
     resets: Counts,
     counts: Counts,
     reals: Reals,
+    tape: Words,
     first: int,
     budget: int,
 ) -> int:
@@ -169,22 +181,32 @@ def stretchwise(
     position, used_blocks, reset_count = int(counts[0]), int(counts[1]), int(counts[2])
     y, t, due, ticks = float(reals[0]), float(reals[1]), float(reals[2]), float(reals[3])
     paths = len(times)
+    base, resets_base = -MOTION_LANES, 0  # nothing is on the tape yet
     used = 0
     while used < budget and position < paths:
         used += 1
         path = first + position
-        if used_blocks == 0:
+        begins = used_blocks == 0
+        if begins:
             y, t, reset_count = distance, 0.0, 0
-            due, ticks = next_reset(clock, a, b, k0, k1, path, 0, 0.0, 0.0)
+        if begins or used_blocks - base > MOTION_LANES - 2:  # a step takes up to two blocks
+            base, resets_base = used_blocks, reset_count >> 1
+            refill(tape, k0, k1, path, base, resets_base)
+        if begins:
+            due, ticks = next_reset(tape, resets_base, clock, a, b, k0, k1, path, 0, 0.0, 0.0)
         end = min(due, horizon)
-        z, u, used_blocks = normal_and_uniform(k0, k1, path, MOTION, used_blocks)
+        w0, w1, w2, w3 = motion_block(tape, base, k0, k1, path, used_blocks)
+        z, u, used_blocks = normal_and_uniform(w0, w1, w2, w3, k0, k1, path, MOTION, used_blocks)
         arrives = True
         if velocity < 0.0:
             # Drift away: the target is reached with this probability, and then at the times at
             # which the opposite drift would reach it.
             arrives = u < math.exp(velocity * y / diffusivity)
             if arrives:
-                z, u, used_blocks = normal_and_uniform(k0, k1, path, MOTION, used_blocks)
+                w0, w1, w2, w3 = motion_block(tape, base, k0, k1, path, used_blocks)
+                z, u, used_blocks = normal_and_uniform(
+                    w0, w1, w2, w3, k0, k1, path, MOTION, used_blocks
+                )
         outcome = RUNNING
         if arrives:
             m = abs(velocity) / y
@@ -200,7 +222,9 @@ def stretchwise(
             else:
                 reset_count += 1
                 y = back
-                due, ticks = next_reset(clock, a, b, k0, k1, path, reset_count, t, ticks)
+                due, ticks = next_reset(
+                    tape, resets_base, clock, a, b, k0, k1, path, reset_count, t, ticks
+                )
         if outcome != RUNNING:
             times[position], outcomes[position], resets[position] = t, outcome, reset_count
             position += 1

@@ -27,7 +27,8 @@ def fill_normals(out: Reals, k0: int, k1: int, path: int, purpose: int) -> None:
     """Normals one after the other; a rejected one takes more than one block."""
     index = 0
     for i in range(len(out)):
-        z, _, index = normal_and_uniform(k0, k1, path, purpose, index)
+        w0, w1, w2, w3 = random_block(k0, k1, path, purpose, index)
+        z, _, index = normal_and_uniform(w0, w1, w2, w3, k0, k1, path, purpose, index)
         out[i] = z
 
 
@@ -35,4 +36,5 @@ def fill_normals(out: Reals, k0: int, k1: int, path: int, purpose: int) -> None:
 def fill_exponentials(out: Reals, k0: int, k1: int, path: int, purpose: int) -> None:
     """One exponential from each block, in order."""
     for i in range(len(out)):
-        out[i] = exponential(k0, k1, path, purpose, i)
+        w0, w1, _, _ = random_block(k0, k1, path, purpose, i)
+        out[i] = exponential(w0, w1)

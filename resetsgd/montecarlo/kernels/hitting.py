@@ -27,10 +27,10 @@ def inverse_of_inverse_gaussian(m: float, half: float, z: float, u: float) -> fl
     probability q / (q + m).
     """
     w = half * z * z
-    q = m + w + math.sqrt(w * (2.0 * m + w))
+    q = m + w + math.sqrt(w) * math.sqrt(2.0 * m + w)  # one root of the product could overflow
     if u * (q + m) <= q:
         return q
-    return m * m / q
+    return m / q * m
 
 
 @helper

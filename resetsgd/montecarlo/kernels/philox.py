@@ -10,9 +10,9 @@ as 1, 2, 3", SC '11 (2011), section 4.3; known answers from Random123's ``tests/
 
 from __future__ import annotations
 
-from resetsgd.montecarlo.kernels.compiling import helper
+from resetsgd.montecarlo.kernels.compiling import helper, spliced
 
-__all__ = ["philox", "random_block", "unit"]
+__all__ = ["philox", "random_block", "spliced_block", "unit"]
 
 MASK = 0xFFFFFFFF
 MULTIPLIER_0, MULTIPLIER_1 = 0xD2511F53, 0xCD9E8D57
@@ -20,7 +20,7 @@ WEYL_0, WEYL_1 = 0x9E3779B9, 0xBB67AE85
 TWO_TO_MINUS_52 = 2.0**-52
 
 
-@helper
+@spliced
 def philox(
     c0: int, c1: int, c2: int, c3: int, k0: int, k1: int, rounds: int
 ) -> tuple[int, int, int, int]:
@@ -39,8 +39,8 @@ def philox(
     return c0, c1, c2, c3
 
 
-@helper
-def random_block(
+@spliced
+def spliced_block(
     k0: int, k1: int, path: int, purpose: int, index: int
 ) -> tuple[int, int, int, int]:
     """Block number ``index`` of the stream of one path for one purpose.
@@ -57,6 +57,14 @@ def random_block(
         k1,
         10,
     )
+
+
+@helper
+def random_block(
+    k0: int, k1: int, path: int, purpose: int, index: int
+) -> tuple[int, int, int, int]:
+    """The same, as a call."""
+    return spliced_block(k0, k1, path, purpose, index)
 
 
 @helper
