@@ -7,7 +7,7 @@ answered by its name, itself and what is allowed, and never by NaN.
 from __future__ import annotations
 
 import operator
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -133,11 +133,7 @@ def broadcast(**arguments: Any) -> tuple[int, ...]:
         ) from None
 
 
-@overload
-def plain(value: float) -> float: ...
-@overload
-def plain(value: npt.NDArray[Any]) -> Real: ...
-def plain(value: Any) -> Any:
+def plain(value: Any) -> Real:
     """A 0-d result as a Python float, anything else as it is: scalars in, float out."""
-    array = np.asarray(value)
-    return array.item() if array.ndim == 0 else array
+    array: Any = np.asarray(value)
+    return array.item() if array.ndim == 0 else array  # type: ignore[no-any-return]

@@ -37,10 +37,12 @@ class Trial(NamedTuple):
     """What happens between two resets, in logarithms (real or complex, as s is).
 
     ``log_success`` is log E[exp(-sT); T < R]; ``log_mean`` is log M(s), the duration over it.
+    ``mean`` is M(s) itself, infinite where it overflows, if it is known without the logarithm.
     """
 
     log_success: Any
     log_mean: Any
+    mean: Any = None
 
 
 class Clocked(Interface):
@@ -86,6 +88,8 @@ class Protocol(ABC):
     """Name of the parameter that ``best`` optimises."""
     slope_noise: ClassVar[float] = 1e-12
     """Rounding noise of ``slope``: smaller slopes are not told from zero."""
+    keeps_smooth: ClassVar[bool] = False
+    """Whether a smooth law stays smooth: no time is a reset time with positive probability."""
     slope_of_samples: ClassVar[bool] = True
     """Whether the mean of a sample of times is smooth in the parameter."""
 
@@ -138,6 +142,7 @@ class Protocol(ABC):
         with np.errstate(over="ignore"):
             return np.exp(self.trial(free).log_mean)
 
+    @np.errstate(all="ignore")
     def var(self, free: Clocked) -> Any:
         """Variance of the restarted passage time, from M(0)² - 2 M'(0).
 
@@ -145,11 +150,10 @@ class Protocol(ABC):
         rounding; the difference loses a factor 1/CV² where the restarted CV is small.
         """
         scale = np.exp(self.trial(free).log_mean)
-        with np.errstate(invalid="ignore", over="ignore"):
-            h = 1e-30 / scale
-            slope = np.exp(self.trial(free, 1j * h).log_mean).imag / h
-            value = np.asarray(scale * scale - 2.0 * slope)
-        return np.where(np.isfinite(scale), value, np.inf)
+        h = 1e-30 / scale
+        slope = np.exp(self.trial(free, 1j * h).log_mean).imag / h
+        value = np.asarray(scale * scale - 2.0 * slope)
+        return np.where(np.isfinite(scale * scale), np.maximum(value, 0.0), np.inf)
 
     def slope(self, free: Clocked) -> Any:
         """d log(mean) / d log(frequency), or None where only values can be compared."""
@@ -194,6 +198,7 @@ class Poisson(Protocol):
 
     rate: Real
     parameter: ClassVar[str] = "rate"
+    keeps_smooth: ClassVar[bool] = True
     slope_noise: ClassVar[float] = 0.0  # arranged to be exact next to the transition
 
     def __post_init__(self) -> None:
@@ -294,7 +299,7 @@ class Sharp(Protocol):
         """Variance: a geometric number of failed periods plus the last, successful stretch."""
         late = free.survival(self.period)
         arrive = np.exp(free.trial_fixed(self.period).log_success)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             failed = np.where(late > 0, self.period * np.sqrt(late) / arrive, 0.0) ** 2
         return failed + free.truncated_var(self.period)
 
@@ -308,20 +313,26 @@ class Sharp(Protocol):
 
     def _split(self, t: Array) -> tuple[Array, Array]:
         """Number of whole periods in t and what is left of it."""
-        with np.errstate(invalid="ignore"):
-            whole = np.where(np.isinf(self.period), 0.0, np.floor(t / self.period))
-            left = np.where(whole > 0, t - whole * np.asarray(self.period), t)
-        return whole, np.maximum(left, 0.0)
+        whole = np.where(np.isinf(self.period), 0.0, np.floor(t / self.period))
+        left = np.where(whole > 0, t - whole * np.asarray(self.period), t)
+        return whole, np.where(np.isinf(whole), 0.0, np.maximum(left, 0.0))
 
+    def _failed(self, free: Clocked, whole: Array) -> Any:
+        """S(period)^whole, from the chance to arrive: it may be too small to be seen in S."""
+        arrive = np.exp(free.trial_fixed(self.period).log_success)
+        return np.where((whole == 0) | (arrive == 0), 1.0, np.exp(whole * np.log1p(-arrive)))
+
+    @np.errstate(all="ignore")
     def survival(self, free: Clocked, t: Array) -> Any:
         """S(period)^k S(t - k period), k the whole periods in t."""
         whole, left = self._split(t)
-        return free.survival(self.period) ** whole * free.survival(left)
+        return self._failed(free, whole) * free.survival(left)
 
+    @np.errstate(all="ignore")
     def density(self, free: Clocked, t: Array) -> Any:
         """S(period)^k f(t - k period), k the whole periods in t."""
         whole, left = self._split(t)
-        return free.survival(self.period) ** whole * free.density(left)
+        return self._failed(free, whole) * free.density(left)
 
     def age_weights(self, times: Array) -> tuple[Array, Array]:
         """Ages uniform on (0, period)."""
@@ -366,8 +377,8 @@ class Geometric(Protocol):
 
     Examples
     --------
-    >>> Geometric(probability=0.01).rate
-    0.01005033585350145
+    >>> round(Geometric(probability=0.01).rate, 12)
+    0.010050335854
     """
 
     probability: Real
@@ -420,9 +431,10 @@ class Geometric(Protocol):
         chance = p * keep
         place = np.clip(np.searchsorted(times, ages * step, side="right") - 1, 0, len(times) - 2)
         share = np.clip((ages * step - times[place]) / np.diff(times)[place], 0.0, 1.0)
-        weights = np.zeros((*np.shape(self.probability), len(times)))
-        np.add.at(weights, (..., place), chance * (1.0 - share))
-        np.add.at(weights, (..., place + 1), chance * share)
+        nodes = np.concatenate([place, place + 1])
+        parts = np.concatenate([chance * (1.0 - share), chance * share], axis=-1)
+        rows = [np.bincount(nodes, row, len(times)) for row in parts.reshape(-1, nodes.size)]
+        weights = np.reshape(rows, (*parts.shape[:-1], len(times)))
         rest: Array = ((1.0 - p) ** (last + 1 - first))[..., 0]
         return weights, rest
 
@@ -450,6 +462,7 @@ class Geometric(Protocol):
         """Density between coins, by the same renewal sequence."""
         return self._renewal(free, free.density, t)
 
+    @np.errstate(all="ignore")
     def _renewal(self, free: Clocked, function: Any, t: Array) -> Any:
         """sum_n u_n (1-p)^(k-n) function(t - n step), u_n = P(reset at coin n), k = coins before t.
 
@@ -462,13 +475,17 @@ class Geometric(Protocol):
             (float(a), float(b)) for a, b in zip(p.flat, step.flat, strict=True)
         }:
             here = (p == chance) & (step == spacing)
+            if chance == 0:
+                pieces.append((here, np.asarray(function(t[here]))))
+                continue
             coins = np.floor(t[here] / spacing * (1.0 + 4.0 * np.finfo(np.float64).eps))
-            most = int(coins.max(initial=0))
-            if most > _MOST_COINS:
+            if coins.max(initial=0.0) > _MOST_COINS:
                 raise NotConverged(
-                    f"t = {t[here].max():g} is {most} coins away; the renewal sum is bounded at"
-                    f" {_MOST_COINS}: use Poisson(rate=probability.rate) for coins this dense"
+                    f"t = {t[here].max():g} is {coins.max():g} coins away; the renewal sum is"
+                    f" bounded at {_MOST_COINS}: use Poisson(rate=probability.rate) for coins this"
+                    " dense"
                 )
+            most = int(coins.max(initial=0.0))
             keep = (
                 np.exp(np.log1p(-chance) * np.arange(most + 1))
                 if chance < 1

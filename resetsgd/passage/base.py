@@ -21,8 +21,10 @@ from resetsgd.protocols import Protocol, Trial
 if TYPE_CHECKING:
     from resetsgd.passage.optimum import Optimum
 
-__all__ = ["PassageTime"]
+__all__ = ["QUIET", "PassageTime", "log_expm1"]
 
+QUIET = np.errstate(all="ignore")
+"""The ends of float64 are taken by value: what over- or underflows on the way is put right after."""
 _STEP = 1e-30
 """Relative complex step of derivatives: far below rounding, far above underflow."""
 
@@ -73,6 +75,7 @@ class PassageTime(ABC):
         with np.errstate(over="ignore"):
             return domain.plain(np.exp(self.log_mean()))
 
+    @QUIET
     def std(self) -> Real:
         """Standard deviation, time."""
         return domain.plain(np.sqrt(self.var()))
@@ -86,6 +89,7 @@ class PassageTime(ABC):
         infinite = np.isinf(mean)
         return domain.plain(np.where(infinite, np.inf, std / np.where(infinite, 1.0, mean)))
 
+    @QUIET
     def log_laplace(self, s: Any) -> Any:
         """Logarithm of the Laplace transform, log E[exp(-sT)], accurate also for s -> 0.
 
@@ -96,6 +100,7 @@ class PassageTime(ABC):
         """
         return domain.plain(self._log_laplace(_transform_variable(s)))
 
+    @QUIET
     def laplace(self, s: Any) -> Any:
         """Laplace transform of the density, E[exp(-sT)]; at s = 0 the probability to arrive."""
         return domain.plain(np.exp(self._log_laplace(_transform_variable(s))))
@@ -103,6 +108,11 @@ class PassageTime(ABC):
     def stderr(self) -> Real:
         """Standard error of the mean: zero for exact laws, positive for data."""
         return domain.plain(np.zeros(self.shape))
+
+    def _resampled(self, resamples: int) -> list[PassageTime]:
+        """The law from resampled data, so often; none where it is exact."""
+        del resamples
+        return []
 
     @property
     def smooth(self) -> bool:
@@ -121,6 +131,7 @@ class PassageTime(ABC):
 
     # Distribution ----------------------------------------------------------------------------
 
+    @QUIET
     def survival(self, t: RealLike) -> Real:
         """P(T > t).
 
@@ -132,6 +143,7 @@ class PassageTime(ABC):
         t = np.asarray(domain.nonnegative("t", t, infinite=True))
         return domain.plain(np.clip(self._survival(t), 0.0, 1.0))
 
+    @QUIET
     def density(self, t: RealLike) -> Real:
         """Probability density of T at t, 1/time."""
         t = np.asarray(domain.nonnegative("t", t, infinite=True))
@@ -151,6 +163,15 @@ class PassageTime(ABC):
         values = inversion.invert(lambda s: np.exp(self._log_laplace(s)), t)
         return np.where((t == 0) | np.isinf(t), 0.0, values)
 
+    def _cdf(self, t: Array) -> Any:
+        """P(T <= t)."""
+        return 1.0 - np.asarray(self.survival(t))
+
+    def _marks(self) -> Any:
+        """Times at which the law is steep, along the first axis, or None."""
+        return None
+
+    @QUIET
     def quantile(self, q: RealLike) -> Real:
         """Time by which a fraction q has arrived; ``inf`` if so many never arrive.
 
@@ -159,10 +180,9 @@ class PassageTime(ABC):
         q : float or array
             Probability in [0, 1).
 
-        Raises
-        ------
-        NotConverged
-            If the root of survival(t) = 1 - q was not found.
+        Notes
+        -----
+        Resolved to the accuracy of ``survival``; a time beyond float64 comes out as ``inf``.
         """
         q = np.asarray(domain.probability("q", q, one=False))
         shape = np.broadcast_shapes(q.shape, self.shape)
@@ -170,9 +190,10 @@ class PassageTime(ABC):
         reached = np.broadcast_to((q > 0) & (q < arrive), shape)
 
         def late(log_t: Array) -> Any:
-            return np.asarray(self.survival(np.exp(log_t))) > 1.0 - q
+            t = np.exp(log_t)
+            return np.where(q < 0.5, self._cdf(t) < q, np.asarray(self.survival(t)) > 1.0 - q)
 
-        # Bracket in log t by growing steps, then bisect to the last bits of log t.
+        # Bracket in log t by growing steps to the ends of float64, then bisect to its last bits.
         centre = np.broadcast_to(np.log(self.timescale()), shape)
         low, high = centre - 1.0, centre + 1.0
         for power in range(12):
@@ -181,8 +202,7 @@ class PassageTime(ABC):
                 break
             low = np.maximum(np.where(early, low - 2.0**power, low), -740.0)
             high = np.minimum(np.where(tardy, high + 2.0**power, high), 709.0)
-        else:
-            raise NotConverged(f"quantile: no time in float64 by which a fraction {q} arrives")
+        reached = reached & ~late(high)  # what is still late there lies beyond float64
         for _ in range(60):
             middle = 0.5 * (low + high)
             above = late(middle)
@@ -208,13 +228,12 @@ class PassageTime(ABC):
         n = domain.integer("n", n, 0)
         return self._sample(n, np.random.default_rng(seed))
 
+    @QUIET
     def restricted_mean(self, tau: RealLike) -> Real:
         """Restricted mean E[min(T, tau)]: finite and estimable also where the mean is not."""
         tau = np.asarray(domain.nonnegative("tau", tau, infinite=True))
-        with np.errstate(divide="ignore", over="ignore"):
-            positive = np.where(tau > 0, tau, 1.0)
-            trial = self.trial_fixed(positive)
-            value = np.exp(trial.log_success + trial.log_mean)
+        trial = self.trial_fixed(np.where(tau > 0, tau, 1.0))
+        value = np.exp(trial.log_success + trial.log_mean)
         # Where arrival before tau is impossible in float64 the ratio is 0 * inf: T > tau surely.
         value = np.where(np.exp(trial.log_success) > 0, value, tau)
         return domain.plain(np.where(tau > 0, np.minimum(value, tau), 0.0))
@@ -249,6 +268,7 @@ class PassageTime(ABC):
 
     # Trials: what protocols ask (resetsgd.protocols.Clocked) ---------------------------------
 
+    @QUIET
     def trial_exponential(self, rate: Any, s: Any = 0.0) -> Trial:
         """Trial against an exponential waiting time: everything is the transform at rate + s."""
         x = np.asarray(rate + s)
@@ -290,6 +310,7 @@ class PassageTime(ABC):
             value = np.where(np.isnan(value), np.inf, value)
         return np.where(rate > 0, value, self.var())
 
+    @QUIET
     def trial_fixed(self, period: Any, s: Any = 0.0) -> Trial:
         """Trial against a fixed waiting time, by quadrature of the survival function."""
         shape = np.broadcast_shapes(np.shape(period), np.shape(s), self.shape)
@@ -298,20 +319,25 @@ class PassageTime(ABC):
         if infinite.all():
             return self.trial_exponential(np.zeros(period.shape), s)
         duration = inversion.integrate(
-            lambda t: np.exp(-s * t) * self.survival(t), np.where(infinite, 1.0, period)
+            lambda t: np.exp(-s * t) * self.survival(t),
+            np.where(infinite, 1.0, period),
+            self._marks(),
         )
         late = np.asarray(self.survival(period))
         # success = 1 - exp(-s tau) S(tau) - s duration, with the small parts kept apart
         success = -np.expm1(np.log(np.maximum(late, 1e-300)) - s * period) - s * duration
-        with np.errstate(divide="ignore"):
-            log_success = np.log(success)
-            log_mean = np.log(duration) - log_success
+        success = np.where(np.asarray(s) == 0, 1.0 - late, success)
+        if not np.iscomplexobj(success):
+            success = np.maximum(success, 0.0)
+        log_success = np.log(success)
+        log_mean = np.log(duration) - log_success
         if infinite.any():
             free = self.trial_exponential(np.zeros(period.shape), s)
             log_success = np.where(infinite, free.log_success, log_success)
             log_mean = np.where(infinite, free.log_mean, log_mean)
         return Trial(log_success, log_mean)
 
+    @QUIET
     def truncated_var(self, tau: Any) -> Any:
         """Variance of T given T < tau, by quadrature of the survival function."""
         tau = np.asarray(tau, dtype=np.float64)
@@ -319,14 +345,15 @@ class PassageTime(ABC):
         finite = np.where(infinite, 1.0, tau)
         late = np.asarray(self.survival(finite))
         arrive = 1.0 - late
-        with np.errstate(divide="ignore", invalid="ignore"):
-            first = inversion.integrate(lambda t: self.survival(t) - late, finite) / arrive
-            centred = inversion.integrate(
-                lambda t: 2.0 * (t - first) * (self.survival(t) - late), finite
-            )
-            value = np.where(arrive > 0, centred / arrive + first**2, 0.0)
+        marks = self._marks()
+        first = inversion.integrate(lambda t: self.survival(t) - late, finite, marks) / arrive
+        centred = inversion.integrate(
+            lambda t: 2.0 * (t - first) * (self.survival(t) - late), finite, marks
+        )
+        value = np.where(arrive > 0, np.maximum(centred / arrive + first**2, 0.0), 0.0)
         return np.where(infinite, self.var(), value)
 
+    @QUIET
     def trial_lattice(
         self, log_keep: Any, step: Any, s: Any = 0.0, look_first: bool = False
     ) -> Trial:
@@ -344,8 +371,8 @@ class PassageTime(ABC):
         if never.all():
             return self.trial_exponential(np.zeros(never.shape), s)
         safe = np.where(never, -1.0, log_keep)
-        success, duration = inversion.lattice(self._log_laplace, -safe, np.asarray(step), s)
-        log_success, log_mean = np.log(success), np.log(duration) - np.log(success)
+        log_success, log_duration = inversion.lattice(self._log_laplace, -safe, np.asarray(step), s)
+        log_mean = log_duration - log_success
         if never.any():
             free = self.trial_exponential(np.zeros(never.shape), s)
             log_success = np.where(never, free.log_success, log_success)

@@ -15,22 +15,29 @@ from scipy import special
 from resetsgd import domain
 from resetsgd.domain import Array, Real, RealLike
 from resetsgd.errors import DomainError
-from resetsgd.passage.base import PassageTime, log_expm1
+from resetsgd.passage.arrangements import (
+    difference_ratio,
+    exp_excess,
+    log_ratio_expm1,
+    sinh_excess,
+    tilted_difference,
+)
+from resetsgd.passage.base import QUIET, PassageTime
 from resetsgd.processes import DriftDiffusion
 from resetsgd.protocols import Trial
 
 __all__ = ["DriftDiffusionPassage"]
 
 _SQRT2 = np.sqrt(2.0)
-_GAUSS_NODES, _GAUSS_WEIGHTS = (np.asarray(a) for a in special.roots_legendre(24))
 
 
 class DriftDiffusionPassage(PassageTime):
-    """First passage of :class:`~resetsgd.DriftDiffusion` to a point.
+    r"""First passage of :class:`~resetsgd.DriftDiffusion` to a point.
 
     With L the distance to the target, v the drift velocity toward it and D the diffusivity, the
-    Laplace transform is exp(-E(s)), E(s) = L (sqrt(v² + 4 D s) - v) / (2 D); T is inverse Gaussian
-    for v > 0, Lévy for v = 0, and defective (arrival probability exp(-|v| L / D)) for v < 0.
+    Laplace transform is exp(-E(s)), :math:`E(s) = L (\sqrt{v^2 + 4 D s} - v) / 2D`. T is inverse
+    Gaussian for v > 0, Lévy for v = 0, and defective for v < 0: it arrives with probability
+    :math:`e^{-|v| L / D}`.
 
     Parameters
     ----------
@@ -69,7 +76,7 @@ class DriftDiffusionPassage(PassageTime):
         with np.errstate(over="ignore"):
             gap = x0 - end
         if (gap == 0).any():
-            raise DomainError("start", start, f"different from the target {target}")
+            raise DomainError("start", start, f"different from the target {target!r}")
         if np.isinf(gap).any():
             raise DomainError("start", start, "within the float64 range of the target")
         self.process = process
@@ -156,38 +163,53 @@ class DriftDiffusionPassage(PassageTime):
 
     # Distribution ----------------------------------------------------------------------------
 
+    @QUIET
     def _survival(self, t: Array) -> Any:
         finite = (t > 0) & np.isfinite(t)
-        time = np.where(finite, t, 1.0)
+        time = self._bounded(np.where(finite, t, 1.0))
         width = np.sqrt(2.0 * self._D) * np.sqrt(time)
         # S = Phi(a) - exp(v L / D) Phi(-b), a = (L - v t)/width, b = (L + v t)/width
-        value = _tilted_difference(
+        value = tilted_difference(
             -(self._L - self._v * time) / width / _SQRT2, _SQRT2 * self._L / width
         )
         never = -np.expm1(self._log_laplace(np.zeros(self.shape)))
         return np.where(finite, value, np.where(t > 0, never, 1.0))
 
+    def _bounded(self, t: Array) -> Any:
+        """At most 1e200 L/v: nothing is left to come by then, and v t stays finite."""
+        with np.errstate(divide="ignore", over="ignore"):
+            return np.minimum(t, 1e200 * (self._L / np.abs(self._v)))
+
+    def _marks(self) -> Any:
+        """The most likely time and up to 40 relative widths around it."""
+        with np.errstate(all="ignore"):
+            centre = self._L / np.hypot(np.abs(self._v), self._D / self._L)
+            width = 1.0 / np.sqrt(1.0 + np.abs(np.asarray(self.peclet)))
+        steps = np.outer([-1.0, 1.0], [0.0, 1.5, 3.0, 6.0, 12.0, 20.0, 40.0]).ravel()
+        return centre * np.exp(steps.reshape(-1, *(1,) * len(self.shape)) * width)
+
+    @QUIET
     def _density(self, t: Array) -> Any:
         finite = (t > 0) & np.isfinite(t)
         time = np.where(finite, t, 1.0)
-        with np.errstate(under="ignore", over="ignore"):
-            exponent = ((self._L - self._v * time) / np.sqrt(time)) ** 2 / (4.0 * self._D)
-            scale = self._L / np.sqrt(4.0 * np.pi * self._D) / time**1.5
-            half = np.exp(-0.5 * exponent)  # by halves: a large scale outlives exp(-exponent)
-            value = np.where(half > 0, scale * half * half, 0.0)
+        exponent = ((self._L - self._v * time) / np.sqrt(time)) ** 2 / (4.0 * self._D)
+        scale = self._L / np.sqrt(4.0 * np.pi * self._D) / time**1.5
+        half = np.exp(-0.5 * exponent)  # by halves: a large scale outlives exp(-exponent)
+        value = np.where(half > 0, scale * half * half, 0.0)
         return np.where(finite, value, 0.0)
 
+    @QUIET
     def _arrived_mean(self, tau: Array) -> Any:
         """E[T; T < tau] = (L/v) [Phi(c) - exp(v L/D) Phi(-b)], c = (v tau - L)/width.
 
         For either sign of v it is L/|v| times the same difference with |v| and, when the drift is
         away, the arrival probability in front; finite as v -> 0.
         """
-        speed = np.abs(self._v)
+        speed, tau = np.abs(self._v), self._bounded(tau)
         width = np.sqrt(2.0 * self._D) * np.sqrt(tau)
         x = (self._L - speed * tau) / width / _SQRT2
         gap = _SQRT2 * speed * tau / width
-        ratio = _difference_ratio(x, gap)  # difference / gap, finite at gap = 0
+        ratio = difference_ratio(x, gap)  # difference / gap, finite at gap = 0
         arrive = np.where(self._v < 0, np.exp(-speed / self._D * self._L), 1.0)
         return arrive * self._L * (_SQRT2 * tau / width) * ratio
 
@@ -198,15 +220,36 @@ class DriftDiffusionPassage(PassageTime):
         w = sqrt(v² + 4 D s), gives the success, and quadrature the duration.
         """
         period = np.asarray(period, dtype=np.float64)
-        if np.any(s != 0) or not np.isfinite(period).all():
+        if not np.isfinite(period).all() or np.iscomplexobj(s):
             return super().trial_fixed(period, s)
-        arrived = np.asarray(self._cdf(period))
-        late = np.asarray(self.survival(period))
-        duration = period * late + self._arrived_mean(period)
-        with np.errstate(divide="ignore"):
-            log_success = np.log(arrived)
-            return Trial(log_success, np.log(duration) - log_success)
+        with np.errstate(all="ignore"):
+            if np.any(s != 0):
+                rough = super().trial_fixed(period, s)
+                log_success = self._log_cdf(period, s)
+                return Trial(log_success, rough.log_success + rough.log_mean - log_success)
+            late = np.asarray(self.survival(period))
+            arrived = self._arrived_mean(period)
+            duration = period * late + arrived
+            log_duration = np.where(
+                np.isfinite(duration),
+                np.log(duration),
+                np.log(late + arrived / period) + np.log(period),
+            )
+            come = np.asarray(self._cdf(period))
+            log_success = np.where(come > 1e-290, np.log(come), self._log_cdf(period, 0.0))
+            return Trial(log_success, log_duration - log_success)
 
+    def _log_cdf(self, t: Array, s: Any) -> Any:
+        """log E[exp(-sT); T < t] for real s: -E(s) and the law with the speed of sqrt(v² + 4Ds)."""
+        speed = self._root(s)
+        width = np.sqrt(2.0 * self._D) * np.sqrt(t) * _SQRT2
+        a, b = (self._L - speed * t) / width, (self._L + speed * t) / width
+        ahead = np.maximum(a, 0.0)
+        log_first = np.log(special.erfcx(ahead) + special.erfcx(b)) - ahead * ahead
+        log_last = np.log(special.erfc(np.minimum(a, 0.0)) + np.exp(-a * a) * special.erfcx(b))
+        return np.where(a > 0, log_first, log_last) - np.log(2.0) - self._exponent(s)
+
+    @QUIET
     def restricted_mean(self, tau: RealLike) -> Real:
         """Restricted mean E[min(T, tau)], in closed form."""
         tau = np.asarray(domain.nonnegative("tau", tau, infinite=True))
@@ -215,6 +258,7 @@ class DriftDiffusionPassage(PassageTime):
         value = np.minimum(time * self.survival(time) + self._arrived_mean(time), time)
         return domain.plain(np.where(usable, value, np.where(tau > 0, self.mean(), 0.0)))
 
+    @QUIET
     def _cdf(self, t: Array) -> Any:
         """P(T <= t) with relative accuracy also where it is small."""
         width = np.sqrt(2.0 * self._D) * np.sqrt(t)
@@ -228,6 +272,7 @@ class DriftDiffusionPassage(PassageTime):
         )
         return np.minimum(special.ndtr(-a) + second, 1.0)
 
+    @QUIET
     def _sample(self, n: int, generator: np.random.Generator) -> Array:
         """Inverse Gaussian by the Michael–Schucany–Haas transform, rationalised; Lévy for v = 0."""
         shape = (n, *self.shape)
@@ -258,6 +303,7 @@ class DriftDiffusionPassage(PassageTime):
         )
         return np.where(self._v > 0, toward, away)
 
+    @QUIET
     def slope_exponential(self, rate: Any) -> Any:
         """d log(mean) / d log(rate), exact also next to Péclet number 1."""
         rate = np.asarray(rate, dtype=np.float64)
@@ -265,34 +311,39 @@ class DriftDiffusionPassage(PassageTime):
         root = self._root(rate)
         # r E' - (1 - exp(-E)) = (exp(-E) - 1 + E) - (E - r E'): nothing cancels next to Péclet
         # number 1; with drift away, where E is large at rate 0, the left side is the exact one.
-        toward = _exp_excess(exponent) - self._bend(rate)
+        toward = exp_excess(exponent) - self._bend(rate)
         away = self._L * (rate / np.where(root > 0, root, 1.0)) + np.expm1(-exponent)
         rise = np.where(self._v > 0, toward, away)
         # from Péclet number 1 on the mean rises with every rate: no rounding may say otherwise
         rise = np.where(np.asarray(self.peclet) >= 1, np.maximum(rise, 0.0), rise)
         return rise / -np.expm1(-exponent)
 
+    @QUIET
     def var_exponential(self, rate: Any) -> Any:
         """Variance 2 exp(E) [(sinh E - E) + (E - r E')] / r²."""
         rate = np.asarray(rate, dtype=np.float64)
         positive = np.where(rate > 0, rate, 1.0)
         exponent = self._exponent(positive)
         with np.errstate(over="ignore", invalid="ignore"):
-            inner = _sinh_excess(exponent) + self._bend(positive)
+            inner = sinh_excess(exponent) + self._bend(positive)
             value = 2.0 * (np.exp(exponent) / positive) * (inner / positive)
             value = np.where(np.isnan(value), np.inf, value)
         return np.where(rate > 0, value, self.var())
 
+    @QUIET
     def trial_exponential(self, rate: Any, s: Any = 0.0) -> Trial:
         """Trial against an exponential waiting time, M = (exp(E(r+s)) - 1)/(r + s)."""
         x = np.asarray(rate + s)
         zero = x == 0
         where = np.where(zero, 1.0, x)
         exponent = self._exponent(where)
-        log_mean = _log_ratio_expm1(exponent, where)
+        log_mean = log_ratio_expm1(exponent, where)
         log_success = np.where(zero, self._log_laplace(np.zeros(self.shape)), -exponent)
-        return Trial(log_success, np.where(zero, self.log_mean(), log_mean))
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = np.where(zero, self.mean(), np.expm1(exponent) / where)
+        return Trial(log_success, np.where(zero, self.log_mean(), log_mean), mean)
 
+    @QUIET
     def mean_exponential(self, rate: Any) -> Any:
         """Mean (exp(E(r)) - 1)/r."""
         rate = np.asarray(rate, dtype=np.float64)
@@ -304,87 +355,3 @@ class DriftDiffusionPassage(PassageTime):
             huge = half / positive * half
             value = np.where(exponent > 700, huge, np.expm1(exponent) / positive)
         return np.where(rate > 0, value, self.mean())
-
-
-def _log_ratio_expm1(exponent: Any, rate: Any) -> Any:
-    """log((exp(E) - 1)/r): from the ratio itself where it is representable."""
-    with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
-        ratio = np.expm1(exponent) / rate
-        size = np.abs(ratio)
-        usable = (size > 1e-290) & (size < 1e300)
-        return np.where(
-            usable,
-            np.log(np.where(usable, ratio, 1.0)),
-            log_expm1(exponent) - np.log(rate),
-        )
-
-
-def _exp_excess(x: Any) -> Any:
-    """exp(-x) - 1 + x for x >= 0."""
-    small = x < 0.5
-    y = np.where(small, x, 0.0)
-    series = _horner(y, [(-1.0) ** k / special.factorial(k) for k in range(2, 18)]) * y * y
-    return np.where(small, series, np.expm1(-x) + x)
-
-
-def _sinh_excess(x: Any) -> Any:
-    """sinh(x) - x for x >= 0."""
-    small = x < 1.5
-    y = np.where(small, x, 0.0) ** 2
-    series = _horner(y, [1.0 / special.factorial(2 * k + 3) for k in range(12)])
-    return np.where(small, series * y * np.where(small, x, 0.0), np.sinh(x) - x)
-
-
-def _horner(x: Any, coefficients: list[float]) -> Any:
-    value = np.zeros_like(x)
-    for coefficient in reversed(coefficients):
-        value = value * x + coefficient
-    return value
-
-
-def _erfcx_fall(x: Any) -> Any:
-    """-erfcx'(x) = 2/sqrt(pi) - 2 x erfcx(x) > 0, without cancellation for large x."""
-    large = x > 3.0
-    near = 2.0 / np.sqrt(np.pi) - 2.0 * x * special.erfcx(np.where(large, 0.0, x))
-    # Continued fraction x + (1/2)/(x + 1/(x + (3/2)/(x + ...))): with K the part after the first
-    # x, sqrt(pi) erfcx = 1/(x + K), so 1/sqrt(pi) - x erfcx = K/(sqrt(pi) (x + K)).
-    y = np.where(large, x, 3.0)
-    tail = np.zeros_like(y)
-    for k in range(60, 0, -1):
-        tail = (k / 2.0) / (y + tail)
-    far = 2.0 / np.sqrt(np.pi) * tail / (y + tail)
-    return np.where(large, far, near)
-
-
-def _difference_ratio(x: Any, gap: Any) -> Any:
-    """exp(-x²) [erfcx(x) - erfcx(x + gap)] / (2 gap), gap >= 0, finite as gap -> 0.
-
-    Where the two terms are close the difference is the integral of -erfcx' between them (24 Gauss
-    points); elsewhere it is taken as it stands.
-    """
-    x, gap = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(gap, np.float64))
-    close = gap * (1.0 + np.maximum(-x, 0.0)) < 0.6 * (1.0 + np.maximum(x, 0.0))
-    with np.errstate(over="ignore", under="ignore"):
-        shift = np.where(close, gap, 0.0) * (0.5 * (_GAUSS_NODES + 1.0)).reshape(-1, *(1,) * x.ndim)
-        point = x + shift
-        gauss = np.exp(-x * x)
-        # For points below zero exp(-x²) joins the exponent, since erfcx alone overflows.
-        left = (2.0 / np.sqrt(np.pi)) * gauss - 2.0 * point * np.exp(
-            np.minimum(shift * (point + x), 0.0)
-        ) * special.erfc(point)
-        fall = np.where(point < 0, left, gauss * _erfcx_fall(np.maximum(point, 0.0)))
-        near = np.tensordot(0.5 * _GAUSS_WEIGHTS, fall, axes=1) / 2.0
-        wide = np.where(close, 1.0, gap)
-        end = x + wide
-        second = np.where(
-            end > 0,
-            gauss * special.erfcx(np.maximum(end, 0.0)),
-            np.exp(np.minimum(wide * (x + end), 0.0)) * special.erfc(end),
-        )
-        first = np.where(x > 0, gauss * special.erfcx(np.maximum(x, 0.0)), special.erfc(x))
-        return np.where(close, near, (first - second) / (2.0 * wide))
-
-
-def _tilted_difference(x: Any, gap: Any) -> Any:
-    """exp(-x²) [erfcx(x) - erfcx(x + gap)] / 2 for gap >= 0."""
-    return _difference_ratio(x, gap) * gap

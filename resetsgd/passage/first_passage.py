@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from resetsgd.domain import RealLike
 from resetsgd.errors import DomainError
 from resetsgd.passage.closed import DriftDiffusionPassage
@@ -10,7 +13,9 @@ from resetsgd.processes import DriftDiffusion, Process
 __all__ = ["first_passage"]
 
 # One row a process: a new one is a new class in this folder and a row here.
-_PASSAGES = {DriftDiffusion: DriftDiffusionPassage}
+_PASSAGES: dict[type[Process], Callable[[Any, RealLike, RealLike], DriftDiffusionPassage]] = {
+    DriftDiffusion: DriftDiffusionPassage,
+}
 
 
 def first_passage(process: Process, start: RealLike, target: RealLike) -> DriftDiffusionPassage:

@@ -50,7 +50,7 @@ def invert(transform: Callable[[Any], Any], t: Array) -> Array:
     """
     nodes, weights = _contour()
     usable = (t > 0) & np.isfinite(t)
-    time = np.where(usable, t, 1.0)
+    time = np.where(usable, np.maximum(t, 1e-280), 1.0)  # 1/time must not overflow
     shape = (-1, *(1,) * time.ndim)
     with np.errstate(over="ignore", invalid="ignore"):
         terms = transform(nodes.reshape(shape) / time) * weights.reshape(shape)
@@ -68,28 +68,38 @@ def _tanh_sinh() -> tuple[Array, Array]:
     return nodes, weights
 
 
-def integrate(function: Callable[[Any], Any], upper: Array) -> Any:
+def integrate(function: Callable[[Any], Any], upper: Array, marks: Any = None) -> Any:
     """Integral of a function over (0, upper), relative error about 1e-13 for smooth integrands.
 
     The range is cut into pieces that shrink geometrically towards zero, so that a survival function
-    whose scale lies many decades below ``upper`` is still resolved.
+    whose scale lies many decades below ``upper`` is still resolved; ``marks``, times along the
+    first axis, cut it where a function is steep.
     """
     nodes, weights = _tanh_sinh()
     shape = (-1, *(1,) * np.ndim(upper))
-    cuts = np.concatenate([[0.0], np.exp2(np.arange(-96.0, 1.0, 4.0))])
+    cuts = np.concatenate([[0.0], np.exp2(np.arange(-96.0, 1.0, 4.0))]).reshape(shape)
+    cuts = cuts * np.ones_like(upper)
+    if marks is not None:
+        marks = np.clip(marks / upper, 0.0, 1.0)
+        cuts = np.sort(
+            np.concatenate([cuts, np.broadcast_to(marks, (len(marks), *upper.shape))]), 0
+        )
     total: Any = 0.0
     for low, high in pairwise(cuts):
+        if np.all(high == low):
+            continue
         times = upper * (low + (high - low) * nodes.reshape(shape))
-        values = np.asarray(function(times)) * (weights * (high - low)).reshape(shape)
+        values = np.asarray(function(times)) * ((high - low) * weights.reshape(shape))
         total = total + np.sum(values, axis=0)
     return total * upper
 
 
+@np.errstate(all="ignore")  # the ends of float64 are taken by value
 def lattice(log_laplace: Callable[[Any], Any], rise: Any, step: Any, s: Any) -> tuple[Any, Any]:
-    """Success and duration of a trial against a coin at multiples of ``step``, T continuous.
+    """Logarithms of success and duration of a trial against a coin at multiples of ``step``.
 
-    With q = exp(-rise) the chance that a coin does not reset and {x} the fractional part, the
-    periodic factor of q^floor(t/step) = q^(t/step) exp(rise {t/step}) has the Fourier coefficients
+    With T continuous, q = exp(-rise) the chance that a coin does not reset and {x} the fractional
+    part, the periodic factor of q^floor(t/step) = q^(t/step) exp(rise {t/step}) has the Fourier coefficients
     c_m = (e^rise - 1)/(rise - 2 pi i m). Both quantities become sums of the Laplace transform at
 
         s_m = s + (rise - 2 pi i m)/step,
@@ -117,9 +127,10 @@ def lattice(log_laplace: Callable[[Any], Any], rise: Any, step: Any, s: Any) -> 
     rise, step, s = np.broadcast_arrays(rise, step, s)
     growth = np.expm1(rise)
     centre = s + rise / step
-    head = np.exp(log_laplace(centre))
-    success = growth / rise * head
-    one_minus = -np.expm1(log_laplace(centre))
+    log_head = log_laplace(centre)  # divided out: it may underflow
+    head = np.exp(log_head)
+    success = growth / rise
+    one_minus = -np.expm1(log_head)
     w = s * step
     duration = growth / rise * one_minus / centre + step * growth * _tail(rise, w)
     real = not (np.iscomplexobj(rise) or np.iscomplexobj(s))
@@ -132,16 +143,16 @@ def lattice(log_laplace: Callable[[Any], Any], rise: Any, step: Any, s: Any) -> 
         for sign in (1,) if real else (1, -1):
             shift = rise - 2j * np.pi * m * sign
             point = s + shift / step
-            value = np.exp(log_laplace(point))
+            value = np.exp(log_laplace(point) - log_head)
             weight = growth / shift
             added_success = added_success + np.sum(weight * value, axis=0)
-            added_duration = added_duration - np.sum(weight * value / point, axis=0)
-            largest = max(largest, float(np.max(np.abs(value[-1] / head), initial=0.0)))
+            added_duration = added_duration - np.sum(weight * (value * head) / point, axis=0)
+            largest = max(largest, float(np.max(np.abs(value[-1]), initial=0.0)))
         if real:
             added_success, added_duration = 2 * added_success.real, 2 * added_duration.real
         success, duration = success + added_success, duration + added_duration
         if largest < 1e-17:
-            return success, duration
+            return log_head + np.log(success), np.log(duration)
         # blocks double, but never hold more than about 2^20 terms at once
         first, block = first + block, min(2 * block, max(64, 2**20 // max(rise.size, 1)))
         if first > _MOST_TERMS:

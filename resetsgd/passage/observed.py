@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from resetsgd import domain
 from resetsgd.domain import Array, Real
 from resetsgd.errors import CensoredMean, DomainError
 from resetsgd.passage.base import PassageTime
+from resetsgd.passage.sums import ROUND, Coins, Period, kaplan_meier, spent
 from resetsgd.protocols import Protocol, Trial
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ __all__ = ["Observed", "observed"]
 
 _CHUNK = 2**22
 """Most entries of an intermediate (parameters x times) table."""
-_ROUND = 4.0 * np.finfo(np.float64).eps
 
 
 def observed(times: npt.ArrayLike, censored: npt.ArrayLike | None = None) -> Observed:
@@ -51,7 +52,7 @@ def observed(times: npt.ArrayLike, censored: npt.ArrayLike | None = None) -> Obs
     >>> E.survival(10)
     0.4
     >>> round(E.under(rs.Geometric(probability=0.05)).mean(), 3)
-    19.175
+    21.266
     """
     return Observed(times, censored)
 
@@ -88,12 +89,32 @@ class Observed(PassageTime):
             raise DomainError("censored", f"{mask.size} of {mask.size}", "False for some run")
         self.times, self.censored = data, mask
         self.horizon = float(data.max())
-        # Distinct times with the number of arrivals and of censorings at each.
-        self._at, place = np.unique(data, return_inverse=True)
-        self._arrivals = np.bincount(place[~mask], minlength=self._at.size).astype(np.float64)
-        self._losses = np.bincount(place[mask], minlength=self._at.size).astype(np.float64)
-        self._mass, self._tail = _kaplan_meier(self._arrivals, self._losses)
         self._tail_at_once = False
+
+    # Sorted on first use: a simulation of a million paths may ask for nothing but their mean.
+    @cached_property
+    def _counts(self) -> tuple[Array, Array, Array]:
+        """Distinct times, and the numbers of arrivals and of censorings at each."""
+        at, place = np.unique(self.times, return_inverse=True)
+        lost = np.bincount(place[self.censored], minlength=at.size).astype(np.float64)
+        return at, np.bincount(place, minlength=at.size) - lost, lost
+
+    @property
+    def _at(self) -> Array:
+        return self._counts[0]
+
+    @cached_property
+    def _law(self) -> tuple[Array, Array]:
+        """Kaplan–Meier mass at each distinct time, and what is left after it."""
+        return kaplan_meier(*self._counts[1:])
+
+    @cached_property
+    def _mass(self) -> Array:
+        return self._law[0]
+
+    @cached_property
+    def _tail(self) -> Any:
+        return float(self._law[1][-1])
 
     def __repr__(self) -> str:
         return f"observed({self.times.size} runs, {int(self.censored.sum())} censored)"
@@ -130,10 +151,11 @@ class Observed(PassageTime):
     def _replicates(self, resamples: int, seed: int) -> tuple[Array, Array]:
         """Kaplan–Meier masses (resamples, times) and tails of resampled runs."""
         generator = np.random.default_rng([seed, 0x0B5E])
-        counts = np.concatenate([self._arrivals, self._losses])
+        counts = np.concatenate(self._counts[1:])
         drawn = generator.multinomial(self.runs, counts / counts.sum(), size=resamples)
         arrivals, losses = np.split(drawn.astype(np.float64), 2, axis=1)
-        return _kaplan_meier(arrivals, losses)
+        mass, stay = kaplan_meier(arrivals, losses)
+        return mass, stay[..., -1]
 
     def _undetermined(self, what: str) -> CensoredMean:
         return CensoredMean(
@@ -188,15 +210,13 @@ class Observed(PassageTime):
 
         **Source**: J. P. Klein and M. L. Moeschberger, Survival Analysis (2003), eq. 4.5.2.
         """
-        inside = self._at <= tau
-        at_risk = np.cumsum((self._arrivals + self._losses)[::-1])[::-1][inside]
-        arrivals, at = self._arrivals[inside], self._at[inside]
-        full = float(np.asarray(self.restricted_mean(tau)))
-        left = full - np.asarray(self.restricted_mean(at))  # area under S from each time to tau
+        tau = float(np.asarray(domain.nonnegative("tau", tau, infinite=True)))
+        at, arrivals, losses = self._counts
+        left = float(np.asarray(self.restricted_mean(tau))) - np.asarray(self.restricted_mean(at))
+        area = np.where(at <= tau, left, 0.0)  # under the survival from each time to tau
+        at_risk = np.cumsum((arrivals + losses)[::-1])[::-1]
         spare = at_risk - arrivals
-        terms = np.where(
-            spare > 0, left**2 * arrivals / (at_risk * np.where(spare > 0, spare, 1)), 0
-        )
+        terms = area**2 * arrivals / (at_risk * np.where(spare > 0, spare, np.inf))
         return float(np.sqrt(terms.sum() * self.runs / max(self.runs - 1, 1)))
 
     def restricted_mean(self, tau: domain.RealLike) -> Real:
@@ -204,7 +224,7 @@ class Observed(PassageTime):
         tau = np.asarray(domain.nonnegative("tau", tau, infinite=True))
         if self._tail > 0 and np.isinf(tau).any():
             raise self._undetermined("the mean")
-        short = self._sum(tau, lambda at, x: np.minimum(at, x))
+        short = self._sum(tau, np.minimum)
         return domain.plain(
             short + np.where(np.isinf(tau), 0.0, self._tail * np.minimum(tau, 1e300))
         )
@@ -229,7 +249,7 @@ class Observed(PassageTime):
             return np.log(total)
 
     def _survival(self, t: Array) -> Any:
-        late = np.concatenate([np.cumsum(self._mass[::-1])[::-1] + self._tail, [self._tail]])
+        late = np.concatenate([[1.0], self._law[1]])
         return late[np.searchsorted(self._at, t, side="right")]
 
     def _density(self, t: Array) -> Any:
@@ -237,7 +257,7 @@ class Observed(PassageTime):
         inside = self._mass > 0
         low, high = float(self._at[inside].min()), float(self._at[inside].max())
         quarter, middle = np.asarray(self.quantile(np.array([0.25, 0.75]) * self._mass.sum()))
-        width = 2.0 * (middle - quarter) / np.cbrt(self._arrivals.sum())
+        width = 2.0 * (middle - quarter) / np.cbrt(np.count_nonzero(~self.censored))
         count = int(np.clip(np.ceil((high - low) / width) if width > 0 else 1, 1, 10_000))
         edges = np.linspace(low, high if high > low else low + 1.0, count + 1)
         heights = np.histogram(self._at, edges, weights=self._mass)[0] / np.diff(edges)
@@ -248,7 +268,7 @@ class Observed(PassageTime):
         """Smallest time by which a fraction q has arrived; ``inf`` beyond what was seen."""
         q = np.asarray(domain.probability("q", q, one=False))
         reached = np.cumsum(self._mass)
-        place = np.searchsorted(reached, q * (1.0 - _ROUND), side="left")
+        place = np.searchsorted(reached, q * (1.0 - ROUND), side="left")
         at = np.append(self._at, np.inf)
         return domain.plain(np.where(q == 0, 0.0, at[place]))
 
@@ -309,12 +329,8 @@ class Observed(PassageTime):
         if np.any(x == 0) and np.any(self._tail > 0) and not self._tail_at_once:
             raise self._undetermined("the mean without resets")
 
-        def duration(at: Any, x: Any) -> Any:
-            safe = np.where(x == 0, 1.0, x)
-            return np.where(x == 0, at, -np.expm1(-safe * at) / safe)
-
         endless = np.divide(1.0, np.where(x == 0, 1.0, x))
-        return self._trial(x, lambda at, x: np.exp(-x * at), duration, endless)
+        return self._trial(x, lambda at, x: np.exp(-x * at), spent, endless)
 
     def mean_exponential(self, rate: Any) -> Any:
         """Mean under exponential waiting times."""
@@ -339,20 +355,9 @@ class Observed(PassageTime):
         if np.any(np.isinf(period)) and np.any(self._tail > 0) and not self._tail_at_once:
             raise self._undetermined("the mean without resets")
         index = np.arange(period.size).reshape(period.shape)
-        flat_period, flat_s = period.ravel(), s.ravel()
-
-        def spent(end: Any, s: Any) -> Any:
-            safe = np.where(s == 0, 1.0, s)
-            return np.where(s == 0, end, -np.expm1(-safe * end) / safe)
-
-        def success(at: Any, i: Any) -> Any:
-            return np.where(at < flat_period[i], np.exp(-flat_s[i] * at), 0.0)
-
-        def duration(at: Any, i: Any) -> Any:
-            return spent(np.minimum(at, flat_period[i]), flat_s[i])
-
+        trial = Period(period.ravel(), s.ravel())
         bounded = np.where(np.isinf(period), self.horizon, period)
-        return self._trial(index, success, duration, spent(bounded, s))
+        return self._trial(index, trial.success, trial.duration, spent(bounded, s))
 
     def trial_lattice(
         self, log_keep: Any, step: Any, s: Any = 0.0, look_first: bool = False
@@ -362,46 +367,8 @@ class Observed(PassageTime):
         if np.any((log_keep == 0) & (s == 0)) and np.any(self._tail > 0) and not self._tail_at_once:
             raise self._undetermined("the mean without resets")
         index = np.arange(log_keep.size).reshape(log_keep.shape)
-        keep, every, at_s = log_keep.ravel(), step.ravel(), s.ravel()
-
-        def power(exponent: Any, i: Any) -> Any:
-            """keep^exponent with 0^0 = 1."""
-            never = np.isneginf(np.real(keep[i]))
-            value = np.exp(np.where(never, -1.0, keep[i]) * exponent)
-            return np.where(never, np.where(exponent == 0, 1.0, 0.0), value)
-
-        def coins(at: Any, i: Any, counted: bool) -> Any:
-            """Coins tossed by a time; one at the time itself counts if ``counted``."""
-            ratio = at / every[i]
-            if counted:
-                return np.floor(ratio * (1.0 + _ROUND))
-            return np.maximum(np.ceil(ratio * (1.0 - _ROUND)) - 1.0, 0.0)
-
-        def success(at: Any, i: Any) -> Any:
-            return power(coins(at, i, not look_first), i) * np.exp(-at_s[i] * at)
-
-        def whole(k: Any, i: Any) -> Any:
-            """Duration of k whole steps, each lived through if no coin before it reset."""
-            w = at_s[i] * every[i]
-            one = np.where(
-                w == 0, 1.0, -np.expm1(-np.where(w == 0, 1.0, w)) / np.where(w == 0, 1.0, w)
-            )
-            x = keep[i] - w
-            stays = np.real(x) == 0
-            x = np.where(stays | np.isneginf(np.real(x)), -1.0, x)
-            ratio = np.expm1(x * k) / np.expm1(x)
-            ratio = np.where(np.isneginf(np.real(keep[i])), np.where(k > 0, 1.0, 0.0), ratio)
-            return every[i] * one * np.where(stays, k, ratio)
-
-        def duration(at: Any, i: Any) -> Any:
-            k = coins(at, i, True)
-            rest = np.maximum(at - k * every[i], 0.0)
-            sigma = at_s[i]
-            safe = np.where(sigma == 0, 1.0, sigma)
-            part = np.where(sigma == 0, rest, -np.expm1(-safe * rest) / safe)
-            return whole(k, i) + power(k, i) * np.exp(-sigma * k * every[i]) * part
-
-        return self._trial(index, success, duration, whole(np.float64(1e18), index))
+        coins = Coins(log_keep.ravel(), step.ravel(), s.ravel(), look_first)
+        return self._trial(index, coins.success, coins.duration, coins.endless(index))
 
     # Resetting, with intervals -------------------------------------------------------------------
 
@@ -453,6 +420,12 @@ class Observed(PassageTime):
         """Bootstrap standard error of the mean under a protocol."""
         return domain.plain(np.std(self._bootstrap(protocol, 400, 0)[1], axis=-1, ddof=1))
 
+    def _resampled(self, resamples: int) -> list[PassageTime]:
+        return [
+            self._variant(at_once=False, mass=mass, tail=float(tail))
+            for mass, tail in zip(*self._replicates(resamples, 0), strict=True)
+        ]
+
     def best(self, family: type[Protocol], **fixed: Any) -> Optimum:
         """The best member of a protocol family, with bootstrap intervals.
 
@@ -464,15 +437,3 @@ class Observed(PassageTime):
         from resetsgd.passage.optimum import best_observed
 
         return best_observed(self, family, **fixed)
-
-
-def _kaplan_meier(arrivals: Array, losses: Array) -> tuple[Array, Any]:
-    """Mass at each time and the mass left, from counts along the last axis."""
-    leaving = arrivals + losses
-    at_risk = np.cumsum(leaving[..., ::-1], axis=-1)[..., ::-1]
-    hazard = np.where(at_risk > 0, arrivals / np.where(at_risk > 0, at_risk, 1.0), 0.0)
-    stay = np.cumprod(1.0 - hazard, axis=-1)
-    before = np.concatenate([np.ones((*stay.shape[:-1], 1)), stay[..., :-1]], axis=-1)
-    tail = stay[..., -1]
-    # what is left after the last event of a complete sample is rounding
-    return before * hazard, np.where(tail > 1e-14, tail, 0.0)

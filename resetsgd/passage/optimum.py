@@ -64,7 +64,9 @@ class Optimum:
     @property
     def speedup(self) -> float:
         """Reset-free mean over the mean under the best protocol; 1 where resetting does not pay."""
-        return self.reset_free_mean / self.mean if self.pays else 1.0
+        if not self.pays or np.isinf(self.reset_free_mean):
+            return np.inf if self.pays else 1.0
+        return self.reset_free_mean / self.mean
 
     @property
     def rate(self) -> Real:

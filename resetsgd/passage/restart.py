@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from resetsgd import domain
 from resetsgd.domain import Array, Real
 from resetsgd.errors import DomainError, NotConverged
-from resetsgd.passage.base import PassageTime
+from resetsgd.passage.base import QUIET, PassageTime
 from resetsgd.protocols import Protocol
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Restarted", "restart"]
 
@@ -68,7 +65,8 @@ class Restarted(PassageTime):
         return self._shape
 
     def _log_laplace(self, s: Any) -> Any:
-        log_mean = np.asarray(self.protocol.trial(self.free, s).log_mean)
+        trial = self.protocol.trial(self.free, s)
+        log_mean = np.asarray(trial.log_mean)
         s = np.asarray(s)
         zero = s == 0
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
@@ -76,6 +74,10 @@ class Restarted(PassageTime):
             large = np.real(weight) > 600
             value = -np.log1p(np.exp(np.where(large, 0.0, weight)))
             value = np.where(large, -weight, value)
+            if trial.mean is not None:  # not through the logarithm where the product is at hand
+                product = s * trial.mean
+                plain = np.isfinite(product) & (np.abs(product) < 1e250) & (product != 0)
+                value = np.where(plain, -np.log1p(np.where(plain, product, 0.0)), value)
         never = np.where(np.isposinf(np.real(log_mean)), self._never(), 0.0)
         return np.where(zero, never, value)
 
@@ -85,8 +87,8 @@ class Restarted(PassageTime):
 
     @property
     def smooth(self) -> bool:
-        """Whether the law has a smooth density."""
-        return self.free.smooth
+        """Whether the law has a smooth density; fixed reset times leave kinks in it."""
+        return self.free.smooth and self.protocol.keeps_smooth
 
     @property
     def known_to(self) -> float:
@@ -102,19 +104,22 @@ class Restarted(PassageTime):
         value = np.real(self.protocol.trial(self.free).log_mean)
         return domain.plain(np.broadcast_to(value, self.shape))
 
+    @QUIET
     def var(self) -> Real:
         """Variance, time²."""
         return domain.plain(np.broadcast_to(self.protocol.var(self.free), self.shape))
 
     def stderr(self) -> Real:
         """Standard error of the mean: zero for exact laws, by bootstrap for measured runs."""
-        return self.free._stderr_under(self.protocol) if self._measured else super().stderr()
-
-    @property
-    def _measured(self) -> bool:
         from resetsgd.passage.observed import Observed
 
-        return isinstance(self.free, Observed)
+        if isinstance(self.free, Observed):
+            return self.free._stderr_under(self.protocol)
+        means = [np.asarray(law.mean()) for law in self._resampled(200)]
+        return domain.plain(np.std(means, axis=0, ddof=1)) if means else super().stderr()
+
+    def _resampled(self, resamples: int) -> list[PassageTime]:
+        return [Restarted(free, self.protocol) for free in self.free._resampled(resamples)]
 
     def _survival(self, t: Array) -> Any:
         finite = np.where(np.isinf(t), 0.0, t)

@@ -105,8 +105,6 @@ FORMS = [
         "T.under(Poisson(r)).log_laplace(s)",
         r"\ln\frac{(r + s) f(r + s)}{s + r f(r + s)}",
         lambda i: _under(i).log_laplace(i["s"]),
-        constant=72.0,
-        note="computed as exp(ln s + ln M), M a trial's mean: units far from 1 cost digits",
     ),
     Form(
         "optimum",
