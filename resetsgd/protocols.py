@@ -25,7 +25,7 @@ import numpy as np
 
 from resetsgd import domain
 from resetsgd.domain import Array, Real
-from resetsgd.errors import NotConverged
+from resetsgd.errors import DomainError, NotConverged
 
 _MOST_COINS = 2**20
 """Longest renewal sequence that is summed; 0.3 s, 32 MB."""
@@ -102,6 +102,11 @@ class Protocol(ABC):
 
     def __hash__(self) -> int:
         return hash(self._key())
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Common shape of the parameters."""
+        return np.broadcast_shapes(*(np.shape(getattr(self, field.name)) for field in fields(self)))
 
     @property
     def value(self) -> Real:
@@ -422,8 +427,12 @@ class Geometric(Protocol):
         With ``order="move-look-coin"`` the look comes before the coin: ages from one step on.
         """
         p = np.asarray(self.probability)[..., None]
+        if np.ndim(self.step):
+            raise DomainError("step", self.step, "a single number for a long-run average")
         step = float(np.asarray(self.step))
         first = 1 if self.look_first else 0
+        if times[-1] / step > _MOST_COINS:
+            raise NotConverged(f"times to {times[-1]:g} hold more than {_MOST_COINS} coins")
         last = int(np.floor(times[-1] / step * (1.0 + 1e-12)))
         ages = np.arange(first, last + 1)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -468,6 +477,8 @@ class Geometric(Protocol):
 
         A coin's reset is lost work only for arrivals after it (or at it, if the coin comes first).
         """
+        if np.shape(free.survival(1.0)):
+            raise DomainError("free", free, "of scalar parameters for a law under Geometric")
         p, step, t = np.broadcast_arrays(self.probability, self.step, np.asarray(t, np.float64))
         before = 1.0 if self.look_first else 1.0 - 4.0 * np.finfo(np.float64).eps
         pieces = []

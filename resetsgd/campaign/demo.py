@@ -151,8 +151,7 @@ def _run(
     with progress.stage("prediction", 1):
         prediction = predict(
             sample,
-            # how accuracy falls with age is seen by the pilot runs as well as by the others
-            np.concatenate([pilot.arrays["test"], free.arrays["test"]]),
+            free.arrays["test"],
             free.arrays["ages"],
             factors=s.factors,
             measured_steps=s.measured_steps,

@@ -34,14 +34,16 @@ def u_shape(
     right.set_ylabel(f"validation loss ({noise_rate:.0%} noisy labels)")
     right.set_title("The checkpoint is its minimum")
     right.set_ylim(validation_loss.min() - 0.1, min(validation_loss.max(), 4.5))
-    for axes, curve, place in ((left, test, (8, -14)), (right, validation_loss, (8, -4))):
+    for axes, curve, height in ((left, test, 0.96), (right, validation_loss, 0.9)):
         axes.axvline(checkpoint, color=ACCENT, lw=1.2, ls="--")
         axes.plot(checkpoint, curve[checkpoint - 1], "o", color=ACCENT, ms=8, mec="white")
         axes.annotate(
             f"checkpoint, step {checkpoint}",
-            (checkpoint, curve[checkpoint - 1]),
-            xytext=place,
+            (checkpoint, height),
+            xycoords=("data", "axes fraction"),
+            xytext=(6, 0),
             textcoords="offset points",
+            va="top",
         )
         axes.set_xlabel("optimizer step")
     return made
@@ -112,7 +114,7 @@ def survival_curves(prediction: Prediction, free: Observed, measured: list[Obser
     axes.set_xlabel("steps")
     axes.set_ylabel("share that has not arrived")
     axes.set_title("Without resets many never arrive")
-    axes.legend(loc="upper right")
+    axes.legend(loc="center right")
     return made
 
 

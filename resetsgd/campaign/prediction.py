@@ -148,8 +148,8 @@ def predict(
     ----------
     sample : Observed
         Reset-free passage times in steps, censored at the horizon.
-    accuracy : array-like, shape (any, ages)
-        Test accuracy of reset-free runs at each age; there may be more of them than in ``sample``.
+    accuracy : array-like, shape (runs, ages)
+        Test accuracy of each reset-free run at each age.
     ages : array-like, shape (ages,)
         Steps since the checkpoint, rising from 0 to the horizon.
     factors : tuple of float

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["QUIET", "PassageTime", "log_expm1"]
 
 QUIET = np.errstate(all="ignore")
-"""The ends of float64 are taken by value: what over- or underflows on the way is put right after."""
+"""The ends of float64 are taken by value: what over- or underflows is put right after."""
 _STEP = 1e-30
 """Relative complex step of derivatives: far below rounding, far above underflow."""
 
@@ -41,8 +41,8 @@ def log_expm1(x: Any) -> Any:
 class PassageTime(ABC):
     """When something arrives: a nonnegative random time T, ``inf`` if it never does.
 
-    Units: T is in the time unit of whatever it was made of (optimizer steps for training runs); s
-    and rates are in its inverse. Scalars in give floats, arrays broadcast.
+    T has the time unit of what it was made of (optimizer steps for training runs), s and rates the
+    inverse. Scalars in give floats; arrays broadcast.
     """
 
     # What a subclass must know ---------------------------------------------------------------
@@ -155,11 +155,13 @@ class PassageTime(ABC):
         def transform(s: Any) -> Any:
             return -np.expm1(self._log_laplace(s)) / s
 
-        never = 1.0 - np.exp(self._log_laplace(np.float64(0.0)))
+        t = np.broadcast_to(t, np.broadcast_shapes(t.shape, self.shape))
+        never = -np.expm1(np.real(self._log_laplace(np.zeros(self.shape))))
         return np.where(t == 0, 1.0, np.where(np.isinf(t), never, inversion.invert(transform, t)))
 
     def _density(self, t: Array) -> Any:
         """By Laplace inversion, absolute error about 1e-11 over the time scale."""
+        t = np.broadcast_to(t, np.broadcast_shapes(t.shape, self.shape))
         values = inversion.invert(lambda s: np.exp(self._log_laplace(s)), t)
         return np.where((t == 0) | np.isinf(t), 0.0, values)
 
@@ -310,6 +312,11 @@ class PassageTime(ABC):
             value = np.where(np.isnan(value), np.inf, value)
         return np.where(rate > 0, value, self.var())
 
+    def _lasting(self, period: Array, s: Any) -> Any:
+        """Integral of exp(-st) P(T > t) over (0, period)."""
+        marks = self._marks()
+        return inversion.integrate(lambda t: np.exp(-s * t) * self.survival(t), period, marks)
+
     @QUIET
     def trial_fixed(self, period: Any, s: Any = 0.0) -> Trial:
         """Trial against a fixed waiting time, by quadrature of the survival function."""
@@ -318,11 +325,7 @@ class PassageTime(ABC):
         infinite = np.isinf(period)
         if infinite.all():
             return self.trial_exponential(np.zeros(period.shape), s)
-        duration = inversion.integrate(
-            lambda t: np.exp(-s * t) * self.survival(t),
-            np.where(infinite, 1.0, period),
-            self._marks(),
-        )
+        duration = self._lasting(np.where(infinite, 1.0, period), s)
         late = np.asarray(self.survival(period))
         # success = 1 - exp(-s tau) S(tau) - s duration, with the small parts kept apart
         success = -np.expm1(np.log(np.maximum(late, 1e-300)) - s * period) - s * duration

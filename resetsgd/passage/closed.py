@@ -23,6 +23,7 @@ from resetsgd.passage.arrangements import (
     tilted_difference,
 )
 from resetsgd.passage.base import QUIET, PassageTime
+from resetsgd.passage.inversion import integrate
 from resetsgd.processes import DriftDiffusion
 from resetsgd.protocols import Trial
 
@@ -115,6 +116,10 @@ class DriftDiffusionPassage(PassageTime):
             # toward, the difference root - v is rationalised
             slow = 2.0 * self._L * (s / np.where(sum_ == 0, 1.0, sum_))
         return np.where(toward, slow, (self._L / 2) * (sum_ / self._D))
+
+    def _slowness(self, s: Any) -> Any:
+        """E(s)/s with the drift toward the target."""
+        return 2.0 * self._L / (self._root(s) + np.abs(self._v))
 
     def _log_laplace(self, s: Any) -> Any:
         return -self._exponent(s)
@@ -224,9 +229,10 @@ class DriftDiffusionPassage(PassageTime):
             return super().trial_fixed(period, s)
         with np.errstate(all="ignore"):
             if np.any(s != 0):
-                rough = super().trial_fixed(period, s)
+                shape = np.broadcast_shapes(period.shape, np.shape(s), self.shape)
+                log_duration = np.log(self._lasting(np.broadcast_to(period, shape), s))
                 log_success = self._log_cdf(period, s)
-                return Trial(log_success, rough.log_success + rough.log_mean - log_success)
+                return Trial(log_success, log_duration - log_success)
             late = np.asarray(self.survival(period))
             arrived = self._arrived_mean(period)
             duration = period * late + arrived
@@ -248,6 +254,19 @@ class DriftDiffusionPassage(PassageTime):
         log_first = np.log(special.erfcx(ahead) + special.erfcx(b)) - ahead * ahead
         log_last = np.log(special.erfc(np.minimum(a, 0.0)) + np.exp(-a * a) * special.erfcx(b))
         return np.where(a > 0, log_first, log_last) - np.log(2.0) - self._exponent(s)
+
+    @QUIET
+    def truncated_var(self, tau: Any) -> Any:
+        """Variance of T given T < tau, by quadrature of positive terms only."""
+        tau = np.asarray(tau, dtype=np.float64) * np.ones(self.shape)
+        infinite = np.isinf(tau)
+        upper = np.where(infinite, 1.0, tau)
+        arrive = np.asarray(self._cdf(upper))
+        first = self._arrived_mean(upper) / arrive
+        square = integrate(
+            lambda t: ((t - first) * np.sqrt(self.density(t))) ** 2, upper, self._marks()
+        )
+        return np.where(infinite, self.var(), np.where(arrive > 0, square / arrive, 0.0))
 
     @QUIET
     def restricted_mean(self, tau: RealLike) -> Real:
@@ -328,7 +347,8 @@ class DriftDiffusionPassage(PassageTime):
             inner = sinh_excess(exponent) + self._bend(positive)
             value = 2.0 * (np.exp(exponent) / positive) * (inner / positive)
             value = np.where(np.isnan(value), np.inf, value)
-        return np.where(rate > 0, value, self.var())
+            slow = (exponent < 1e-20) & (self._D * rate < 1e-20 * self._v**2) & (self._v > 0)
+        return np.where((rate > 0) & ~slow, value, self.var())
 
     @QUIET
     def trial_exponential(self, rate: Any, s: Any = 0.0) -> Trial:
@@ -337,10 +357,12 @@ class DriftDiffusionPassage(PassageTime):
         zero = x == 0
         where = np.where(zero, 1.0, x)
         exponent = self._exponent(where)
-        log_mean = log_ratio_expm1(exponent, where)
+        slow = np.abs(exponent) < 1e-290  # E/r, where E itself has no digits left
+        log_mean = np.where(slow, np.log(self._slowness(where)), log_ratio_expm1(exponent, where))
         log_success = np.where(zero, self._log_laplace(np.zeros(self.shape)), -exponent)
         with np.errstate(over="ignore", invalid="ignore"):
-            mean = np.where(zero, self.mean(), np.expm1(exponent) / where)
+            mean = np.where(slow, self._slowness(where), np.expm1(exponent) / where)
+            mean = np.where(zero, self.mean(), mean)
         return Trial(log_success, np.where(zero, self.log_mean(), log_mean), mean)
 
     @QUIET
@@ -354,4 +376,5 @@ class DriftDiffusionPassage(PassageTime):
             half = np.exp(0.5 * exponent)
             huge = half / positive * half
             value = np.where(exponent > 700, huge, np.expm1(exponent) / positive)
+            value = np.where(exponent < 1e-290, self._slowness(positive), value)
         return np.where(rate > 0, value, self.mean())

@@ -80,10 +80,9 @@ def integrate(function: Callable[[Any], Any], upper: Array, marks: Any = None) -
     cuts = np.concatenate([[0.0], np.exp2(np.arange(-96.0, 1.0, 4.0))]).reshape(shape)
     cuts = cuts * np.ones_like(upper)
     if marks is not None:
-        marks = np.clip(marks / upper, 0.0, 1.0)
-        cuts = np.sort(
-            np.concatenate([cuts, np.broadcast_to(marks, (len(marks), *upper.shape))]), 0
-        )
+        extra = (1,) * (np.ndim(upper) - marks.ndim + 1)
+        marks = np.clip(marks.reshape(len(marks), *extra, *marks.shape[1:]) / upper, 0.0, 1.0)
+        cuts = np.sort(np.concatenate([cuts, marks]), axis=0)
     total: Any = 0.0
     for low, high in pairwise(cuts):
         if np.all(high == low):
@@ -99,8 +98,9 @@ def lattice(log_laplace: Callable[[Any], Any], rise: Any, step: Any, s: Any) -> 
     """Logarithms of success and duration of a trial against a coin at multiples of ``step``.
 
     With T continuous, q = exp(-rise) the chance that a coin does not reset and {x} the fractional
-    part, the periodic factor of q^floor(t/step) = q^(t/step) exp(rise {t/step}) has the Fourier coefficients
-    c_m = (e^rise - 1)/(rise - 2 pi i m). Both quantities become sums of the Laplace transform at
+    part, the periodic factor of q^floor(t/step) = q^(t/step) exp(rise {t/step}) has the Fourier
+    coefficients c_m = (e^rise - 1)/(rise - 2 pi i m). Both quantities become sums of the Laplace
+    transform at
 
         s_m = s + (rise - 2 pi i m)/step,
 
@@ -128,6 +128,7 @@ def lattice(log_laplace: Callable[[Any], Any], rise: Any, step: Any, s: Any) -> 
     growth = np.expm1(rise)
     centre = s + rise / step
     log_head = log_laplace(centre)  # divided out: it may underflow
+    rise, step, s, growth, log_head = np.broadcast_arrays(rise, step, s, growth, log_head)
     head = np.exp(log_head)
     success = growth / rise
     one_minus = -np.expm1(log_head)

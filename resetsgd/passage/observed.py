@@ -12,7 +12,7 @@ import numpy.typing as npt
 from resetsgd import domain
 from resetsgd.domain import Array, Real
 from resetsgd.errors import CensoredMean, DomainError
-from resetsgd.passage.base import PassageTime
+from resetsgd.passage.base import QUIET, PassageTime
 from resetsgd.passage.sums import ROUND, Coins, Period, kaplan_meier, spent
 from resetsgd.protocols import Protocol, Trial
 
@@ -416,15 +416,20 @@ class Observed(PassageTime):
             return never, never
         return protocol.mean(self._variant(at_once=True, mass=mass, tail=tail)), never
 
+    @QUIET
     def _stderr_under(self, protocol: Protocol) -> Real:
         """Bootstrap standard error of the mean under a protocol."""
-        return domain.plain(np.std(self._bootstrap(protocol, 400, 0)[1], axis=-1, ddof=1))
+        means = self._bootstrap(protocol, 400, 0)[1]
+        spread = np.std(means, axis=-1, ddof=1)  # a resample without arrivals has no finite mean
+        return domain.plain(np.where(np.isinf(means).any(axis=-1), np.inf, spread))
 
     def _resampled(self, resamples: int) -> list[PassageTime]:
-        return [
-            self._variant(at_once=False, mass=mass, tail=float(tail))
-            for mass, tail in zip(*self._replicates(resamples, 0), strict=True)
-        ]
+        laws: list[PassageTime] = []
+        for mass, tail in zip(*self._replicates(resamples, 0), strict=True):
+            law = self._variant(at_once=False, mass=mass, tail=float(tail))
+            law._law = mass, np.append(np.cumsum(mass[:0:-1])[::-1], 0.0) + tail
+            laws.append(law)
+        return laws
 
     def best(self, family: type[Protocol], **fixed: Any) -> Optimum:
         """The best member of a protocol family, with bootstrap intervals.

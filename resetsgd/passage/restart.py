@@ -54,7 +54,7 @@ class Restarted(PassageTime):
     def __init__(self, free: PassageTime, protocol: Protocol) -> None:
         self.free = free
         self.protocol = protocol
-        self._shape = domain.broadcast(free=np.empty(free.shape), protocol=protocol.value)
+        self._shape = domain.broadcast(free=np.empty(free.shape), protocol=np.empty(protocol.shape))
 
     def __repr__(self) -> str:
         return f"{self.free!r}.under({self.protocol!r})"
@@ -109,6 +109,7 @@ class Restarted(PassageTime):
         """Variance, time²."""
         return domain.plain(np.broadcast_to(self.protocol.var(self.free), self.shape))
 
+    @QUIET
     def stderr(self) -> Real:
         """Standard error of the mean: zero for exact laws, by bootstrap for measured runs."""
         from resetsgd.passage.observed import Observed
@@ -116,7 +117,9 @@ class Restarted(PassageTime):
         if isinstance(self.free, Observed):
             return self.free._stderr_under(self.protocol)
         means = [np.asarray(law.mean()) for law in self._resampled(200)]
-        return domain.plain(np.std(means, axis=0, ddof=1)) if means else super().stderr()
+        if not means:
+            return super().stderr()
+        return domain.plain(np.where(np.isinf(np.max(means, 0)), np.inf, np.std(means, 0, ddof=1)))
 
     def _resampled(self, resamples: int) -> list[PassageTime]:
         return [Restarted(free, self.protocol) for free in self.free._resampled(resamples)]
