@@ -6,7 +6,7 @@ probability; runs under resetting that the prediction never saw agree with it, f
 And the 99 % are true: repeated small experiments, each with its own data split, label noise,
 checkpoint and seeds, fail no more often than one in a hundred.
 
-Cost: about 6 minutes on 2 CPU cores, 20 s with --quick (which does not repeat).
+Cost: about 10 minutes on 2 CPU cores, 20 s with --quick (which does not repeat).
 
 Reference: Bae, Song, Jeong, Mach. Learn.: Sci. Technol. 6, 015062 (2025), for resetting; Kusmierz
 et al., Phys. Rev. Lett. 113, 220602 (2014), for the discrete renewal formula. The first part is
