@@ -22,13 +22,12 @@ import msgspec
 import numpy as np
 
 from resetsgd import __version__
-from resetsgd.campaign.digits import DigitsExperiment, Settings
+from resetsgd.campaign.digits import DigitsExperiment, Settings, arrivals
 from resetsgd.campaign.prediction import Judgement, Prediction, judge, predict
 from resetsgd.campaign.progress import Progress
 from resetsgd.campaign.store import Cell, Store, write_text
 from resetsgd.errors import CorruptData
 from resetsgd.estimation.traces import from_traces
-from resetsgd.passage.observed import Observed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -180,7 +179,7 @@ def _run(
                 f"{store.path}: cell 'measured {i}' was measured after another prediction"
                 f" ({cell.record['prediction_sha256'][:12]}, not {digest[:12]})"
             )
-        passages.append(Observed(cell.arrays["times"], cell.arrays["censored"]))
+        passages.append(arrivals(cell))
         accuracies.append(cell.arrays["test"])
         cells.append(cell)
     judgement = judge(prediction, passages, accuracies, prediction_sha256=digest)
@@ -223,7 +222,7 @@ def _write_prediction(path: Path, prediction: Prediction) -> str:
     """Write the prediction once, for it must not change afterwards; return its SHA-256."""
     text = _json(prediction)
     if path.exists():
-        if path.read_text(encoding="utf-8") != text:
+        if not path.is_file() or path.read_bytes() != text.encode():
             raise CorruptData(f"{path} is not the prediction that its data give; it was changed")
     else:
         write_text(path, text)

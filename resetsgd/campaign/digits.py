@@ -16,10 +16,12 @@ import numpy as np
 from resetsgd.errors import DomainError, NotConverged
 
 if TYPE_CHECKING:
+    from resetsgd.campaign.store import Cell
+    from resetsgd.passage.observed import Observed
     from resetsgd.training import NoiseManifest
     from resetsgd.training.network import State
 
-__all__ = ["DigitsExperiment", "Settings", "ages"]
+__all__ = ["DigitsExperiment", "Settings", "ages", "arrivals"]
 
 Progress = Callable[[int], None]
 """Called with the number of replica-steps just done."""
@@ -71,6 +73,14 @@ def ages(horizon: int) -> np.ndarray[Any, np.dtype[np.int64]]:
         [np.arange(20), np.arange(20, 60, 4), np.arange(60, 200, 10), np.arange(200, horizon, 20)]
     )
     return np.append(marks[marks < horizon], horizon)
+
+
+def arrivals(cell: Cell) -> Observed | None:
+    """The passage times of a measured cell; None if no run arrived."""
+    from resetsgd.passage.observed import Observed
+
+    censored = cell.arrays["censored"]
+    return None if censored.all() else Observed(cell.arrays["times"], censored)
 
 
 class DigitsExperiment:

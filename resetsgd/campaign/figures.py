@@ -88,7 +88,9 @@ def mean_curve(prediction: Prediction, judgement: Judgement) -> Figure:
 
 
 @style()
-def survival_curves(prediction: Prediction, free: Observed, measured: list[Observed]) -> Figure:
+def survival_curves(
+    prediction: Prediction, free: Observed, measured: list[Observed | None]
+) -> Figure:
     """How many runs have not arrived: without resets, and with resets at one probability."""
     made, (axes,) = figure(6.6, 4.2)
     steps = np.arange(0, prediction.measured_steps + 1)
@@ -101,15 +103,16 @@ def survival_curves(prediction: Prediction, free: Observed, measured: list[Obser
     said = np.asarray(free.under(Geometric(probability=chance)).survival(steps.astype(float)))
     axes.plot(steps, said, color=PREDICTED, label=f"probability {chance:.3g}, predicted")
     sample = measured[index]
+    late = np.ones(steps.size) if sample is None else np.asarray(sample.survival(steps))
     axes.step(
         steps,
-        sample.survival(steps),
+        late,
         where="post",
         color=MEASURED,
         lw=1.4,
         label=f"probability {chance:.3g}, measured",
     )
-    floor = 0.5 / sample.runs
+    floor = 0.5 / free.runs if sample is None else 0.5 / sample.runs
     axes.set(yscale="log", ylim=(floor, 1.3), xlim=(0, min(steps[-1], 1.1 * prediction.horizon)))
     axes.set_xlabel("steps")
     axes.set_ylabel("share that has not arrived")

@@ -168,10 +168,15 @@ def predict(
     Prediction
     """
     best = sample.best(Geometric)
-    centre = float(np.asarray(best.probability)) if best.pays else 4.0 / sample.horizon
-    lowest = max(4.0 / sample.horizon, centre / 20)
+    # Below 4/horizon the prediction rests on what the runs would have done after their end.
+    lowest = 4.0 / sample.horizon
+    centre = float(np.asarray(best.probability)) if best.pays else lowest
+    lowest = min(max(lowest, centre / 20), centre)
     grid = np.geomspace(lowest, max(min(0.8, 20 * centre), 2 * lowest), 49)
     planned = np.unique(np.clip(np.asarray(factors) * centre, lowest, 0.5))
+    if planned.size < len(factors):  # an optimum at the edge, or none: spread from the edge on
+        spread = np.geomspace(lowest, min(0.5, 16 * lowest), len(factors))
+        planned = np.unique(np.append(spread, centre))
     curve = Geometric(probability=grid)
     low, high = (np.asarray(end) for end in sample.interval(curve, seed=seed))
     mean = Curve(
@@ -277,7 +282,7 @@ def _restricted_mean(law: Array, probability: float, steps: int) -> Array:
 
 def judge(
     prediction: Prediction,
-    passages: list[Observed],
+    passages: list[Observed | None],
     accuracies: list[Array],
     *,
     prediction_sha256: str,
@@ -289,8 +294,9 @@ def judge(
     ----------
     prediction : Prediction
         Written before the runs were made.
-    passages : list of Observed
-        Passage times under resetting at each planned probability, censored at ``measured_steps``.
+    passages : list of Observed or None
+        Passage times under resetting at each planned probability, censored at ``measured_steps``;
+        None where no run arrived.
     accuracies : list of ndarray
         Long-run test accuracy of each run there.
     prediction_sha256 : str
@@ -303,12 +309,13 @@ def judge(
     steps = float(prediction.measured_steps)
     unchanged = prediction.reset_free_restricted_mean
     for i, p in enumerate(prediction.planned):
-        value, error = passages[i].mean_and_stderr(steps)
+        sample, runs = passages[i], accuracies[i].size
+        value, error = _restricted_to(sample, steps, runs)
         curve = prediction.planned_mean
-        lost = int(passages[i].censored.sum())
-        rows.append(_row("mean passage time", p, curve, i, value, error, passages[i].runs, lost))
+        lost = runs if sample is None else int(sample.censored.sum())
+        rows.append(_row("mean passage time", p, curve, i, value, error, runs, lost))
         scale = min(steps, float(prediction.horizon))
-        restricted, spread = passages[i].mean_and_stderr(scale)
+        restricted, spread = _restricted_to(sample, scale, runs)
         control.append(float(np.log(restricted / unchanged) / (spread / restricted)))
         each = accuracies[i]
         value, error = float(each.mean()), float(each.std(ddof=1) / np.sqrt(each.size))
@@ -335,6 +342,16 @@ def judge(
         control_z=control,
         prediction_sha256=prediction_sha256,
     )
+
+
+def _restricted_to(sample: Observed | None, horizon: float, runs: int) -> tuple[float, float]:
+    """Restricted mean and its standard error; if none of the runs arrived, by the rule of three.
+
+    At 95 % confidence at most 3 runs in ``runs`` would then have arrived at once.
+    """
+    if sample is None:
+        return horizon, horizon * min(3.0 / runs, 1.0) / 1.96
+    return sample.mean_and_stderr(horizon)
 
 
 def _row(

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from resetsgd.campaign import figures
+from resetsgd.campaign.digits import arrivals
 from resetsgd.campaign.store import Cell, write_text
 from resetsgd.errors import OutputError
 from resetsgd.passage.observed import Observed
@@ -50,7 +51,7 @@ def write_report(
         If the folder cannot be written.
     """
     record = reference.record
-    passages = [Observed(cell.arrays["times"], cell.arrays["censored"]) for cell in measured]
+    passages = [arrivals(cell) for cell in measured]
     memorised = float(free.arrays["test"][:, -1].mean())
     drawn = {
         "u_shape": figures.u_shape(

@@ -77,18 +77,21 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(self.path, isolation_level=None)
             self._database.execute("PRAGMA synchronous = FULL")
+            (sound,) = self._database.execute("PRAGMA integrity_check(1)").fetchone()
+            if sound != "ok":
+                raise sqlite3.DatabaseError(sound)
             self._database.executescript(_SCHEMA)
             self._database.execute("INSERT OR IGNORE INTO plan VALUES (0, ?)", (plan,))
-            (kept,) = self._database.execute("SELECT text FROM plan").fetchone()
+            kept = _plan(self._database.execute("SELECT text FROM plan").fetchone())
         except (sqlite3.OperationalError, OSError) as error:
             raise OutputError(f"out = {folder}: must be a writable folder ({error})") from None
-        except sqlite3.DatabaseError as error:
-            raise CorruptData(f"{self.path} is damaged: {error}") from None
+        except (sqlite3.DatabaseError, ValueError) as error:  # ValueError: text that is none
+            raise CorruptData(f"{self.path} is damaged: {_line(error)}") from None
         if kept != plan:
             self.close()
             raise StreamMismatch(
                 f"out = {folder}: must be empty or hold a run of the same settings and versions;"
-                f" it holds another one ({_difference(kept, plan)})"
+                f" it holds another one ({_difference(json.loads(kept), json.loads(plan))})"
             )
 
     def close(self) -> None:
@@ -113,15 +116,22 @@ class Store:
             row = self._database.execute(
                 "SELECT record, arrays, sha256 FROM cells WHERE name = ?", (name,)
             ).fetchone()
-        except sqlite3.DatabaseError as error:
-            raise CorruptData(f"{self.path}, cell {name!r}, is damaged: {error}") from None
+        except (sqlite3.DatabaseError, ValueError) as error:
+            if getattr(error, "sqlite_errorcode", None) in (
+                sqlite3.SQLITE_BUSY,
+                sqlite3.SQLITE_LOCKED,
+            ):
+                raise OutputError(f"out = {self.path}: is used by another process") from None
+            raise CorruptData(f"{self.path}, cell {name!r}, is damaged: {_line(error)}") from None
         if row is None:
             return None
         record, blob, sha256 = row
+        if [type(part) for part in row] != [str, bytes, str]:
+            raise CorruptData(f"{self.path}, cell {name!r}, is damaged: not what was written")
         found = _digest(record, blob)
         if found != sha256:
             raise CorruptData(
-                f"{self.path}, cell {name!r}, is damaged: SHA-256 {found}, expected {sha256}"
+                f"{self.path}, cell {name!r}, is damaged: SHA-256 {found}, expected {sha256!r}"
             )
         with np.load(io.BytesIO(blob)) as archive:  # arrays of objects are refused by default
             arrays = {key: archive[key] for key in archive.files}
@@ -168,10 +178,23 @@ def _digest(record: str, blob: bytes) -> str:
     return hashlib.sha256(record.encode() + b"\0" + blob).hexdigest()
 
 
-def _difference(kept: str, plan: str) -> str:
+def _plan(row: Any) -> str:
+    """The text of the plan that a file holds."""
+    if not row or not isinstance(row[0], str) or not isinstance(json.loads(row[0]), dict):
+        raise sqlite3.DatabaseError("it names no plan")
+    return str(row[0])
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _difference(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> str:
     """The first setting in which two plans differ."""
-    old, new = json.loads(kept), json.loads(plan)
     for key in sorted({*old, *new}):
-        if old.get(key) != new.get(key):
-            return f"{key}: {old.get(key)} there, {new.get(key)} asked for"
+        there, asked = old.get(key), new.get(key)
+        if isinstance(there, dict) and isinstance(asked, dict) and there != asked:
+            return _difference(there, asked, f"{path}{key}.")
+        if there != asked:
+            return f"{path}{key}: {there} there, {asked} asked for"
     return "differently written"

@@ -7,17 +7,25 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from resetsgd.passage.base import log_expm1
-
 __all__ = [
     "difference_ratio",
     "exp_excess",
+    "log_expm1",
     "log_ratio_expm1",
     "sinh_excess",
     "tilted_difference",
 ]
 
 _GAUSS_NODES, _GAUSS_WEIGHTS = (np.asarray(a) for a in special.roots_legendre(24))
+
+
+def log_expm1(x: Any) -> Any:
+    """log(exp(x) - 1) for x with real part >= 0, without overflow or cancellation."""
+    x = np.asarray(x)
+    with np.errstate(divide="ignore", over="ignore"):
+        # Above 0.7 the identity x + log(1 - exp(-x)) keeps full relative accuracy.
+        small = np.log(np.expm1(np.where(np.real(x) < 0.7, x, 0.7)))
+        return np.where(np.real(x) < 0.7, small, x + np.log1p(-np.exp(-x)))
 
 
 def log_ratio_expm1(exponent: Any, rate: Any) -> Any:

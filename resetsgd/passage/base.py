@@ -16,26 +16,18 @@ from resetsgd import domain
 from resetsgd.domain import Array, Real, RealLike
 from resetsgd.errors import DomainError, NotConverged
 from resetsgd.passage import inversion
+from resetsgd.passage.arrangements import log_expm1
 from resetsgd.protocols import Protocol, Trial
 
 if TYPE_CHECKING:
     from resetsgd.passage.optimum import Optimum
 
-__all__ = ["QUIET", "PassageTime", "log_expm1"]
+__all__ = ["PassageTime"]
 
 QUIET = np.errstate(all="ignore")
 """The ends of float64 are taken by value: what over- or underflows is put right after."""
 _STEP = 1e-30
 """Relative complex step of derivatives: far below rounding, far above underflow."""
-
-
-def log_expm1(x: Any) -> Any:
-    """log(exp(x) - 1) for x with real part >= 0, without overflow or cancellation."""
-    x = np.asarray(x)
-    with np.errstate(divide="ignore", over="ignore"):
-        # Above 0.7 the identity x + log(1 - exp(-x)) keeps full relative accuracy.
-        small = np.log(np.expm1(np.where(np.real(x) < 0.7, x, 0.7)))
-        return np.where(np.real(x) < 0.7, small, x + np.log1p(-np.exp(-x)))
 
 
 class PassageTime(ABC):
@@ -312,9 +304,10 @@ class PassageTime(ABC):
             value = np.where(np.isnan(value), np.inf, value)
         return np.where(rate > 0, value, self.var())
 
-    def _lasting(self, period: Array, s: Any) -> Any:
+    def lasting(self, period: Array, s: Any) -> Any:
         """Integral of exp(-st) P(T > t) over (0, period)."""
         marks = self._marks()
+        period = np.broadcast_to(period, np.broadcast_shapes(np.shape(period), self.shape))
         return inversion.integrate(lambda t: np.exp(-s * t) * self.survival(t), period, marks)
 
     @QUIET
@@ -325,7 +318,7 @@ class PassageTime(ABC):
         infinite = np.isinf(period)
         if infinite.all():
             return self.trial_exponential(np.zeros(period.shape), s)
-        duration = self._lasting(np.where(infinite, 1.0, period), s)
+        duration = self.lasting(np.where(infinite, 1.0, period), s)
         late = np.asarray(self.survival(period))
         # success = 1 - exp(-s tau) S(tau) - s duration, with the small parts kept apart
         success = -np.expm1(np.log(np.maximum(late, 1e-300)) - s * period) - s * duration
@@ -362,19 +355,24 @@ class PassageTime(ABC):
     ) -> Trial:
         """Trial against a coin at multiples of ``step``; T continuous, so the order is moot.
 
-        By Poisson summation over the transform, see :func:`resetsgd.passage.inversion.lattice`.
+        Over the transform (:func:`resetsgd.passage.inversion.lattice`), or coin by coin where
+        coins that do not reset are rare.
         """
         del look_first
         log_keep = np.asarray(log_keep)
-        never, always = log_keep == 0, np.isneginf(np.real(log_keep))
-        if always.any():
-            if not always.all():
-                raise DomainError("probability", 1.0, "below 1 for every element, or 1 for all")
-            return self.trial_fixed(np.broadcast_to(step, always.shape), s)
+        never, rare = log_keep == 0, np.real(log_keep) < -4.0
         if never.all():
             return self.trial_exponential(np.zeros(never.shape), s)
-        safe = np.where(never, -1.0, log_keep)
-        log_success, log_duration = inversion.lattice(self._log_laplace, -safe, np.asarray(step), s)
+        rise, step = np.where(never, 1.0, -log_keep), np.asarray(step)
+        log_success: Any = 0.0
+        log_duration: Any = 0.0
+        if rare.any():
+            steep = np.where(np.isinf(rise), 1e3, np.where(rare, rise, 5.0))
+            log_success, log_duration = inversion.few_coins(self.trial_fixed, steep, step, s)
+        if not rare.all():
+            summed = inversion.lattice(self._log_laplace, np.where(rare, 1.0, rise), step, s)
+            log_success = np.where(rare, log_success, summed[0])
+            log_duration = np.where(rare, log_duration, summed[1])
         log_mean = log_duration - log_success
         if never.any():
             free = self.trial_exponential(np.zeros(never.shape), s)

@@ -230,7 +230,7 @@ class DriftDiffusionPassage(PassageTime):
         with np.errstate(all="ignore"):
             if np.any(s != 0):
                 shape = np.broadcast_shapes(period.shape, np.shape(s), self.shape)
-                log_duration = np.log(self._lasting(np.broadcast_to(period, shape), s))
+                log_duration = np.log(self.lasting(np.broadcast_to(period, shape), s))
                 log_success = self._log_cdf(period, s)
                 return Trial(log_success, log_duration - log_success)
             late = np.asarray(self.survival(period))

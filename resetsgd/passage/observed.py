@@ -403,8 +403,8 @@ class Observed(PassageTime):
         low, high = self._bootstrap(protocol, resamples, seed)
         half = (1.0 - float(np.asarray(domain.probability("level", level)))) / 2.0
         return (
-            domain.plain(np.quantile(low, half, axis=-1)),
-            domain.plain(np.quantile(high, 1.0 - half, axis=-1)),
+            domain.plain(np.quantile(low, half, axis=-1, method="inverted_cdf")),
+            domain.plain(np.quantile(high, 1.0 - half, axis=-1, method="inverted_cdf")),
         )
 
     def _bootstrap(self, protocol: Protocol, resamples: int, seed: int) -> tuple[Array, Array]:

@@ -121,11 +121,13 @@ def best(free: PassageTime, family: type[Protocol], **fixed: Any) -> Optimum:
     signs = np.where(np.isfinite(slopes), signs, 1.0)
     starts = np.flatnonzero((signs[:-1] < 0) & (signs[1:] >= 0))
     candidates = []
+    edge = family.edge(**fixed)
     for i in starts:
+        if edge is not None and not signs[i + 1 :].any():
+            continue  # flat from here to the edge, which is then the place of the minimum
         low, high = grid[i], grid[i + 1]
         root = low if signs[i + 1] == 0 else brentq(slope, low, high, xtol=1e-300, rtol=1e-15)
         candidates.append((family.at_frequency(root, **fixed), "interior"))
-    edge = family.edge(**fixed)
     if edge is not None:
         candidates.append((edge, "boundary"))
     never = float(free.mean())
@@ -187,8 +189,8 @@ def best_observed(sample: Observed, family: type[Protocol], **fixed: Any) -> Opt
     early, late = sample._bootstrap(family.at_frequency(grid, **fixed), 400, 0)
     edges = np.array([0.025, 0.975])
     interval = (
-        float(np.quantile(early.min(axis=0), edges[0])),
-        float(np.quantile(late.min(axis=0), edges[1])),
+        float(np.quantile(early.min(axis=0), edges[0], method="inverted_cdf")),
+        float(np.quantile(late.min(axis=0), edges[1], method="inverted_cdf")),
     )
     extremes = np.quantile(grid[late.argmin(axis=0)], edges)
     ends = np.sort(np.asarray(family.at_frequency(extremes, **fixed).value))
