@@ -178,12 +178,13 @@ def predict(
         spread = np.geomspace(lowest, min(0.5, 16 * lowest), len(factors))
         planned = np.unique(np.append(spread, centre))
     curve = Geometric(probability=grid)
+    restarted = sample.under(curve)
     low, high = (np.asarray(end) for end in sample.interval(curve, seed=seed))
     mean = Curve(
-        value=_list(sample.under(curve).mean()),
+        value=_list(restarted.mean()),
         low=_list(low),
         high=_list(high),
-        stderr=_list(sample.under(curve).stderr()),
+        stderr=_list(restarted.stderr()),
     )
     at = [float(x) for x in np.atleast_1d(np.asarray(best.parameter_interval or (0.0, 0.0)))]
     size = [float(x) for x in (best.interval or (np.inf, np.inf))]

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resetsgd.errors import CorruptData, OutputError, StreamMismatch
+from resetsgd.files import write_whole
 
 __all__ = ["Cell", "Store", "write_text"]
 
@@ -161,15 +162,8 @@ def write_text(path: Path, text: str) -> None:
     OutputError
         If it cannot be written.
     """
-    import os
-
-    part = path.with_name(path.name + ".part")
     try:
-        with part.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        write_whole(path, text.encode())
     except OSError as error:
         raise OutputError(f"out = {path}: could not be written ({error})") from None
 

@@ -17,6 +17,7 @@ import safetensors.torch
 import torch
 
 from resetsgd.errors import CorruptData, DomainError, OutputError
+from resetsgd.files import write_whole
 
 __all__ = ["digest", "flatten", "read", "unflatten", "write"]
 
@@ -118,13 +119,8 @@ def write(path: str | Path, tree: Any) -> None:
     )
     # the digest is that of the whole file with zeros in the digest's own place
     signed = content.replace(_field(_BLANK), _field(hashlib.sha256(content).hexdigest()), 1)
-    part = target.with_name(target.name + ".part")
     try:
-        with part.open("wb") as file:
-            file.write(signed)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
+        write_whole(target, signed)
         folder = os.open(target.parent, os.O_RDONLY)
         try:
             os.fsync(folder)  # the rename itself reaches the disk
