@@ -17,6 +17,7 @@ import numpy as np
 from resetsgd import domain
 from resetsgd.domain import RealLike
 from resetsgd.errors import DomainError, OutputError
+from resetsgd.files import write_whole
 from resetsgd.protocols import Poisson, Protocol
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def save(drawing: Figure, path: str | Path, *, argument: str = "path", dpi: floa
     with style():
         drawing.savefig(page, format=kind, dpi=dpi, metadata=dated)
     try:
-        target.write_bytes(page.getvalue())
+        write_whole(target, page.getvalue())
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         why = error.strerror if isinstance(error, OSError) else error
         raise OutputError(f"{argument} = {str(path)!r}: must be a writable file ({why})") from None
