@@ -210,8 +210,10 @@ def demo(
 
 def _answer(inputs: dict[str, float]) -> tuple[PassageTime, dict[str, Any]]:
     """The passage time and everything that `rate` prints of it, under the keys of its JSON."""
+    from resetsgd.passage.drift_diffusion import DriftDiffusionPassage
+
     process = resetsgd.DriftDiffusion(drift=inputs["drift"], diffusivity=inputs["diffusivity"])
-    passage = resetsgd.first_passage(process, start=inputs["start"], target=inputs["target"])
+    passage = DriftDiffusionPassage(process, start=inputs["start"], target=inputs["target"])
     poisson, sharp = passage.best(resetsgd.Poisson), passage.best(resetsgd.Sharp)
     return passage, {
         "inputs": inputs,

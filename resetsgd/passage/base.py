@@ -8,11 +8,12 @@ root finding, with the accuracy stated at each method.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from resetsgd import domain
+from resetsgd.citations import bibtex
 from resetsgd.domain import Array, Real, RealLike
 from resetsgd.errors import DomainError, NotConverged
 from resetsgd.passage import inversion
@@ -36,6 +37,11 @@ class PassageTime(ABC):
     T has the time unit of what it was made of (optimizer steps for training runs), s and rates the
     inverse. Scalars in give floats; arrays broadcast.
     """
+
+    sources: ClassVar[tuple[str, ...]] = ()
+    """Keys of ``resetsgd.citations``: where the formulas come from."""
+    derivation: ClassVar[str] = ""
+    """The script that derives the formulas."""
 
     # What a subclass must know ---------------------------------------------------------------
 
@@ -105,6 +111,10 @@ class PassageTime(ABC):
         """The law from resampled data, so often; none where it is exact."""
         del resamples
         return []
+
+    def cite(self) -> str:
+        """BibTeX of the works that the formulas come from; empty where there is none to cite."""
+        return bibtex(self.sources)
 
     @property
     def smooth(self) -> bool:

@@ -1,186 +1,40 @@
-"""Reference values of the closed forms, by mpmath at 80 digits or more: ``python make_tables.py``.
+"""Reference values of the closed forms, by mpmath: ``python make_tables.py [family ...]``.
 
-The formulas are the plain textbook ones, not the arranged float64 ones of ``resetsgd.passage``, and
-nothing of the package is imported. Each value is computed at growing precision until two precisions
-agree to 45 digits, so cancellation costs time, not accuracy. mpmath starts from the exact binary
-values of drift, diffusivity, start, target, rate (or s, or t) that are stored, so the inputs carry
-no error at all.
+A family is a folder here: its ``textbook.py`` has the plain formulas of the literature, not the
+arranged float64 ones of ``resetsgd.passage``, and imports nothing of the package. Each value is
+computed at growing precision until two precisions agree to 45 digits, so cancellation costs time,
+not accuracy. mpmath starts from the exact binary values of the inputs that are stored, so the
+inputs carry no error at all.
 
-With every value goes its condition number kappa: the sum over the inputs v, D, L and rate (or s, or
-t) of abs(d ln f / d ln x), that is, by how much rounding each input once can change the result.
-L = abs(start - target) counts as an input because float64 rounds that difference once.
+With every value goes its condition number kappa: the sum over the inputs of abs(d ln f / d ln x),
+that is, by how much rounding each input once can change the result. What counts as an input is what
+the family's ``exact`` makes of a row: a distance, for example, counts once, because float64 rounds
+the difference of two positions once.
 
-Some tables are cross-checked by another route (quadrature of the inverse-Gaussian density, the
-trial between two resets, minimisation), which has to agree to 25 digits, or nothing is written.
+Each family cross-checks its formulas by another route (quadrature, minimisation, the backward
+equation), which has to agree, or nothing is written.
 """
 
 from __future__ import annotations
 
+import importlib
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
+from typing import Any
 
 import mpmath as mp
 import numpy as np
-from points import POINTS
+from tables import FAMILIES, HERE
 
 Number = mp.mpf
-HERE = Path(__file__).resolve().parent
 START_DIGITS, AGREE, STEP = 80, 45, mp.mpf(10) ** -20
 
 
-# Textbook formulas: v toward the target, D, L, then rate, s or t -------------------------------
-
-
-def transform(v: Number, D: Number, L: Number, s: Number) -> Number:
-    """E[exp(-sT)]; at s = 0 the probability to arrive."""
-    if s == 0:
-        return mp.exp(v * L / D) if v < 0 else mp.mpf(1)
-    return mp.exp(-L * (mp.sqrt(v**2 + 4 * D * s) - v) / (2 * D))
-
-
-def log_transform(v: Number, D: Number, L: Number, s: Number) -> Number:
-    """Its logarithm."""
-    if s == 0:
-        return v * L / D if v < 0 else mp.mpf(0)
-    return -L * (mp.sqrt(v**2 + 4 * D * s) - v) / (2 * D)
-
-
-def mean(v: Number, D: Number, L: Number) -> Number:
-    """Mean without resetting."""
-    return L / v if v > 0 else mp.inf
-
-
-def variance(v: Number, D: Number, L: Number) -> Number:
-    """Variance without resetting."""
-    return 2 * D * L / v**3 if v > 0 else mp.inf
-
-
-def deviation(v: Number, D: Number, L: Number) -> Number:
-    """Standard deviation without resetting."""
-    return mp.sqrt(variance(v, D, L))
-
-
-def cv(v: Number, D: Number, L: Number) -> Number:
-    """Coefficient of variation without resetting."""
-    return mp.sqrt(2 * D / (v * L)) if v > 0 else mp.inf
-
-
-def log_mean(v: Number, D: Number, L: Number) -> Number:
-    """Logarithm of the mean without resetting."""
-    return mp.log(L / v) if v > 0 else mp.inf
-
-
-def peclet(v: Number, D: Number, L: Number) -> Number:
-    """Péclet number."""
-    return v * L / (2 * D)
-
-
-def poisson_mean(v: Number, D: Number, L: Number, r: Number) -> Number:
-    """(1 - f)/(r f)."""
-    if r == 0:
-        return mean(v, D, L)
-    f = transform(v, D, L, r)
-    return (1 - f) / (r * f)
-
-
-def poisson_log_mean(v: Number, D: Number, L: Number, r: Number) -> Number:
-    """Its logarithm."""
-    return mp.log(poisson_mean(v, D, L, r))
-
-
-def poisson_var(v: Number, D: Number, L: Number, r: Number) -> Number:
-    """(1 - f² + 2 r f')/(r f)², f' = -L f / sqrt(v² + 4 D r)."""
-    if r == 0:
-        return variance(v, D, L)
-    f = transform(v, D, L, r)
-    slope = -L / mp.sqrt(v**2 + 4 * D * r) * f
-    return (1 - f**2 + 2 * r * slope) / (r * f) ** 2
-
-
-def poisson_log_laplace(v: Number, D: Number, L: Number, r: Number, s: Number) -> Number:
-    """log of (r + s) f(r + s)/(s + r f(r + s))."""
-    f = transform(v, D, L, r + s)
-    return mp.log((r + s) * f / (s + r * f))
-
-
-def optimal_rate(v: Number, D: Number, L: Number) -> Number:
-    """Root of z (z + 2 Pe)/(2 (z + Pe)) = 1 - exp(-z) by bisection and Newton, as a rate."""
-    pe = v * L / (2 * D)
-    if pe >= 1:
-        return mp.mpf(0)
-
-    def excess(z: Number) -> Number:
-        return 2 * (z + pe) * (1 - mp.exp(-z)) - z * (z + 2 * pe)
-
-    low, high = 1 - pe, 1 - pe + mp.sqrt(1 + pe**2)
-    for _ in range(20):
-        middle = (low + high) / 2
-        low, high = (middle, high) if excess(middle) > 0 else (low, middle)
-    z = high
-    for _ in range(200):
-        step = excess(z) / (2 * (1 - mp.exp(-z)) * (1 - pe - z))
-        z -= step
-        if abs(step) < abs(z) * mp.mpf(10) ** (-mp.mp.dps * 0.7):
-            break
-    return z * (z + 2 * pe) * D / L**2
-
-
-def survival(v: Number, D: Number, L: Number, t: Number) -> Number:
-    """P(T > t)."""
-    width = mp.sqrt(4 * D * t)
-    return (mp.erfc((v * t - L) / width) - mp.exp(v * L / D) * mp.erfc((v * t + L) / width)) / 2
-
-
-def density(v: Number, D: Number, L: Number, t: Number) -> Number:
-    """Inverse-Gaussian density."""
-    return L / mp.sqrt(4 * mp.pi * D * t**3) * mp.exp(-((L - v * t) ** 2) / (4 * D * t))
-
-
-def restricted_mean(v: Number, D: Number, L: Number, t: Number) -> Number:
-    """E[min(T, t)]."""
-    if v == 0:
-        a = L / mp.sqrt(4 * D * t)
-        tail = mp.exp(-(a**2)) / (a * mp.sqrt(mp.pi)) - mp.erfc(a)
-        return t * mp.erf(a) + L**2 / (2 * D) * tail
-    width = mp.sqrt(4 * D * t)
-    arrived = mp.erfc((L - v * t) / width) - mp.exp(v * L / D) * mp.erfc((L + v * t) / width)
-    return t * survival(v, D, L, t) + L / v * arrived / 2
-
-
-TABLES: dict[str, dict[str, Callable[..., Number]]] = {
-    "free": {
-        "peclet": peclet,
-        "mean": mean,
-        "log_mean": log_mean,
-        "var": variance,
-        "std": deviation,
-        "cv": cv,
-    },
-    "poisson": {
-        "log_laplace": log_transform,
-        "laplace": transform,
-        "poisson_mean": poisson_mean,
-        "poisson_log_mean": poisson_log_mean,
-        "poisson_var": poisson_var,
-    },
-    "restarted": {"poisson_log_laplace": poisson_log_laplace},
-    "optimum": {"optimal_rate": optimal_rate},
-    "law": {"survival": survival, "density": density, "restricted_mean": restricted_mean},
-}
-
-
-# Evaluation ----------------------------------------------------------------------------------
-
-
-def exact(row: tuple[float, ...]) -> tuple[Number, ...]:
-    """(v, D, L, rest) of (drift, diffusivity, start, target, rest), without rounding."""
-    with mp.workdps(700):
-        drift, diffusivity, start, target, *rest = (mp.mpf(x) for x in row)
-        gap = start - target
-        return (-mp.sign(gap) * drift, diffusivity, abs(gap), *rest)
+def textbook(family: str) -> Any:
+    """The module with POINTS, TABLES, exact and cross_check of a family."""
+    return importlib.import_module(f"{family}.textbook")
 
 
 def settle(function: Callable[..., Number], arguments: tuple[Number, ...]) -> tuple[Number, int]:
@@ -219,15 +73,16 @@ def condition(
         return float(total / abs(value) / STEP)
 
 
-def evaluate(job: tuple[str, str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def evaluate(job: tuple[str, str, str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Value rounded to float64, what was rounded off in 1/254 of an ulp, and kappa, of each row."""
-    table, name, rows = job
-    function = TABLES[table][name]
+    family, table, name, rows = job
+    book = textbook(family)
+    function = book.TABLES[table][name]
     high = np.empty(len(rows))
     low = np.zeros(len(rows), dtype=np.int8)
     kappa = np.zeros(len(rows), dtype=np.float32)
     for i, row in enumerate(rows):
-        arguments = exact(tuple(row))
+        arguments = book.exact(tuple(row))
         value, digits = settle(function, arguments)
         high[i] = to_float(value)
         if np.isfinite(high[i]) and abs(high[i]) > sys.float_info.min:
@@ -248,33 +103,40 @@ def to_float(value: Number) -> float:
     return float(value)
 
 
-def main() -> None:
-    """Cross-check, compute everything on two processes, write the tables."""
-    from cross_checks import cross_check
-
-    began = time.perf_counter()
-    print(cross_check(TABLES))
+def make(family: str, pool: ProcessPoolExecutor) -> None:
+    """Cross-check a family, compute its tables and write them."""
+    book = textbook(family)
+    print(f"{family}: {book.cross_check(book.TABLES)}", flush=True)
     jobs = [
-        (table, name, chunk)
-        for table, functions in TABLES.items()
+        (family, table, name, chunk)
+        for table, functions in book.TABLES.items()
         for name in functions
-        for chunk in np.array_split(POINTS[table]()[1], 8)
+        for chunk in np.array_split(book.POINTS[table]()[1], 8)
     ]
-    with ProcessPoolExecutor(max_workers=2) as pool:
-        results = list(pool.map(evaluate, jobs, chunksize=1))
     parts: dict[tuple[str, str], list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {}
-    for (table, name, _), result in zip(jobs, results, strict=True):
+    for (_, table, name, _), result in zip(jobs, pool.map(evaluate, jobs), strict=True):
         parts.setdefault((table, name), []).append(result)
-    for table, functions in TABLES.items():
-        names, rows = POINTS[table]()
+    for table, functions in book.TABLES.items():
+        names, rows = book.POINTS[table]()
         arrays = {f"input_{n}": rows[:, i] for i, n in enumerate(names)}
         for name in functions:
             columns = (np.concatenate(c) for c in zip(*parts[table, name], strict=True))
             for kind, column in zip(("high", "low", "kappa"), columns, strict=True):
                 arrays[f"{name}_{kind}"] = column
-        np.savez_compressed(HERE / f"{table}.npz", **arrays)
-        size = (HERE / f"{table}.npz").stat().st_size
-        print(f"{table}.npz: {len(rows)} points, {len(functions)} functions, {size / 1e3:.0f} kB")
+        path = HERE / family / f"{table}.npz"
+        np.savez_compressed(path, **arrays)
+        size = path.stat().st_size / 1e3
+        print(
+            f"{family}/{table}.npz: {len(rows)} points, {len(functions)} functions, {size:.0f} kB"
+        )
+
+
+def main() -> None:
+    """Make the tables of the families named, or all, on two processes."""
+    began = time.perf_counter()
+    with ProcessPoolExecutor(max_workers=2) as pool:
+        for family in sys.argv[1:] or FAMILIES:
+            make(family, pool)
     print(f"{time.perf_counter() - began:.0f} s")
 
 

@@ -7,6 +7,8 @@ range asks for a result that is not above it either.
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -15,37 +17,22 @@ from typing import Any
 
 import numpy as np
 
-import resetsgd as rs
-
 EPS = 2.0**-52
 TINY = float(np.finfo(np.float64).tiny)
 HERE = Path(__file__).resolve().parent
 
 Inputs = dict[str, np.ndarray]
 
-
-def passage(i: Inputs) -> Any:
-    """The library's passage time at the points of a table."""
-    process = rs.DriftDiffusion(drift=i["drift"], diffusivity=i["diffusivity"])
-    return rs.first_passage(process, start=i["start"], target=i["target"])
-
-
-def _under(i: Inputs) -> Any:
-    return passage(i).under(rs.Poisson(i["rate"]))
-
-
-def _optimal_rates(i: Inputs) -> np.ndarray:
-    """One point at a time, as the search is."""
-    size = len(i["drift"])
-    points = ({name: values[k] for name, values in i.items()} for k in range(size))
-    return np.array([passage(point).best(rs.Poisson).rate for point in points])
+FAMILIES = ["drift_diffusion"]
+"""Folders of this one, each with textbook.py, points.py, forms.py and its tables."""
 
 
 @dataclass(frozen=True)
 class Form:
     """One closed form: where its table is, what the library call is, what is promised.
 
-    ``constant`` and ``slope`` are those of the bound (constant + slope kappa) eps.
+    ``table`` is "family/table"; ``constant`` and ``slope`` are those of the bound
+    (constant + slope kappa) eps.
     """
 
     table: str
@@ -61,75 +48,6 @@ class Form:
     def bound(self) -> str:
         """The promised bound in words, in eps."""
         return f"({self.constant:g} + {self.slope:g} kappa)"
-
-
-FORMS = [
-    Form("free", "peclet", "T.peclet", r"vL/2D", lambda i: passage(i).peclet),
-    Form("free", "mean", "T.mean()", r"L/v", lambda i: passage(i).mean()),
-    Form("free", "log_mean", "T.log_mean()", r"\ln(L/v)", lambda i: passage(i).log_mean()),
-    Form("free", "var", "T.var()", r"2DL/v^3", lambda i: passage(i).var()),
-    Form("free", "std", "T.std()", r"\sqrt{2DL/v^3}", lambda i: passage(i).std()),
-    Form("free", "cv", "T.cv()", r"\sqrt{2D/vL}", lambda i: passage(i).cv()),
-    Form(
-        "poisson",
-        "log_laplace",
-        "T.log_laplace(s)",
-        r"\ln f(s) = -\frac{L}{2D}\left(\sqrt{v^2 + 4Ds} - v\right)",
-        lambda i: passage(i).log_laplace(i["rate"]),
-    ),
-    Form("poisson", "laplace", "T.laplace(s)", r"f(s)", lambda i: passage(i).laplace(i["rate"])),
-    Form(
-        "poisson",
-        "poisson_mean",
-        "T.under(Poisson(r)).mean()",
-        r"\frac{1 - f(r)}{r f(r)}",
-        lambda i: _under(i).mean(),
-    ),
-    Form(
-        "poisson",
-        "poisson_log_mean",
-        "T.under(Poisson(r)).log_mean()",
-        r"\ln\frac{1 - f(r)}{r f(r)}",
-        lambda i: _under(i).log_mean(),
-    ),
-    Form(
-        "poisson",
-        "poisson_var",
-        "T.under(Poisson(r)).var()",
-        r"\frac{1 - f^2 + 2 r f'}{(r f)^2}",
-        lambda i: _under(i).var(),
-    ),
-    Form(
-        "restarted",
-        "poisson_log_laplace",
-        "T.under(Poisson(r)).log_laplace(s)",
-        r"\ln\frac{(r + s) f(r + s)}{s + r f(r + s)}",
-        lambda i: _under(i).log_laplace(i["s"]),
-    ),
-    Form(
-        "optimum",
-        "optimal_rate",
-        "T.best(Poisson).rate",
-        r"z(z + 2\mathrm{Pe}) D/L^2,"
-        r"\quad \frac{z(z + 2\mathrm{Pe})}{2(z + \mathrm{Pe})} = 1 - e^{-z}",
-        _optimal_rates,
-    ),
-    Form("law", "survival", "T.survival(t)", r"P(T > t)", lambda i: passage(i).survival(i["t"])),
-    Form(
-        "law",
-        "density",
-        "T.density(t)",
-        r"\frac{L}{\sqrt{4\pi D t^3}} e^{-(L - vt)^2/4Dt}",
-        lambda i: passage(i).density(i["t"]),
-    ),
-    Form(
-        "law",
-        "restricted_mean",
-        "T.restricted_mean(t)",
-        r"E[\min(T, t)]",
-        lambda i: passage(i).restricted_mean(i["t"]),
-    ),
-]
 
 
 @cache
@@ -214,3 +132,15 @@ class Accuracy:
             f" worst {self.errors[row]:.3g} eps = {self.ratios[row]:.3g} bounds,"
             f" kappa {self.kappa[row]:.3g}, at {self.point(row)}"
         )
+
+
+def family(name: str) -> Any:
+    """The ``forms`` module of a family: FORMS, TITLE and EVIDENCE (what the points cover)."""
+    if str(HERE) not in sys.path:
+        sys.path.insert(0, str(HERE))
+    return importlib.import_module(f"{name}.forms")
+
+
+def forms() -> list[Form]:
+    """All closed forms, family by family."""
+    return [form for name in FAMILIES for form in family(name).FORMS]

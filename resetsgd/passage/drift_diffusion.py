@@ -1,8 +1,7 @@
-"""Passage times in closed form, arranged for float64.
+"""First passage of drift-diffusion, in closed form and arranged for float64.
 
-Each class is one process with one kind of target. The formulas are derived in ``theory/`` and tied
-to mpmath by ``tests/accuracy``; here they are only arranged so that nothing cancels or overflows
-before the result does.
+The formulas are derived in ``theory/`` and tied to mpmath by ``tests/accuracy``; here they are only
+arranged so that nothing cancels or overflows before the result does.
 """
 
 from __future__ import annotations
@@ -27,9 +26,16 @@ from resetsgd.passage.inversion import integrate
 from resetsgd.processes import DriftDiffusion
 from resetsgd.protocols import Trial
 
-__all__ = ["DriftDiffusionPassage"]
+__all__ = ["DriftDiffusionPassage", "passage"]
 
 _SQRT2 = np.sqrt(2.0)
+
+
+def passage(process: DriftDiffusion, start: RealLike, target: Any, wall: Any) -> PassageTime:
+    """The passage time for a kind of target; what ``first_passage`` calls."""
+    if isinstance(target, tuple) or wall is not None:
+        raise DomainError("target", target, "one position, without a wall")
+    return DriftDiffusionPassage(process, start, target)
 
 
 class DriftDiffusionPassage(PassageTime):
@@ -67,6 +73,9 @@ class DriftDiffusionPassage(PassageTime):
     >>> T.mean(), T.cv(), T.peclet
     (2.0, 2.0, 0.25)
     """
+
+    sources = ("evans2011", "ray2019")
+    derivation = "theory/01_drift_diffusion.py"
 
     def __init__(self, process: DriftDiffusion, start: RealLike, target: RealLike) -> None:
         x0 = np.asarray(domain.finite("start", start))

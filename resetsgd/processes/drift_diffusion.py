@@ -1,34 +1,14 @@
-"""What moves: stochastic processes as frozen, validated values.
-
-A process knows its parameters and nothing else: passage times, simulations and formulas are made
-*from* it elsewhere.
-"""
+"""Brownian motion with constant drift."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-
-import numpy as np
+from dataclasses import dataclass
 
 from resetsgd import domain
 from resetsgd.domain import Real
+from resetsgd.processes.base import Process
 
-__all__ = ["DriftDiffusion", "Process"]
-
-
-@dataclass(frozen=True, eq=False)
-class Process:
-    """Base of all processes; compares and hashes by parameter values, arrays included."""
-
-    def _key(self) -> tuple[object, ...]:
-        values = (np.asarray(getattr(self, field.name)) for field in fields(self))
-        return (type(self), *((value.shape, value.tobytes()) for value in values))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Process) and self._key() == other._key()
-
-    def __hash__(self) -> int:
-        return hash(self._key())
+__all__ = ["DriftDiffusion"]
 
 
 @dataclass(frozen=True, eq=False)
