@@ -19,6 +19,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from resetsgd import symbolic as symbolic
     from resetsgd.errors import (
         CensoredMean as CensoredMean,
     )
@@ -47,14 +48,33 @@ if TYPE_CHECKING:
     from resetsgd.montecarlo.api import Simulated as Simulated
     from resetsgd.montecarlo.api import simulate as simulate
     from resetsgd.passage.base import PassageTime as PassageTime
+    from resetsgd.passage.critical import critical as critical
+    from resetsgd.passage.critical import phase_diagram as phase_diagram
+    from resetsgd.passage.discrete import Discrete as Discrete
     from resetsgd.passage.first_passage import first_passage as first_passage
+    from resetsgd.passage.mixture import cloud as cloud
+    from resetsgd.passage.mixture import mixture as mixture
     from resetsgd.passage.observed import Observed as Observed
     from resetsgd.passage.observed import observed as observed
     from resetsgd.passage.optimum import Optimum as Optimum
+    from resetsgd.passage.optimum import best_protocol as best_protocol
+    from resetsgd.processes import Bessel as Bessel
     from resetsgd.processes import DriftDiffusion as DriftDiffusion
+    from resetsgd.processes import Landscape as Landscape
+    from resetsgd.processes import LinearTrap as LinearTrap
+    from resetsgd.processes import OrnsteinUhlenbeck as OrnsteinUhlenbeck
     from resetsgd.processes import Process as Process
+    from resetsgd.processes import QuadraticSGD as QuadraticSGD
+    from resetsgd.processes import RandomWalk as RandomWalk
+    from resetsgd.processes import Telegraph as Telegraph
+    from resetsgd.protocols import (
+        Gamma as Gamma,
+    )
     from resetsgd.protocols import (
         Geometric as Geometric,
+    )
+    from resetsgd.protocols import (
+        Pareto as Pareto,
     )
     from resetsgd.protocols import (
         Poisson as Poisson,
@@ -65,39 +85,69 @@ if TYPE_CHECKING:
     from resetsgd.protocols import (
         Sharp as Sharp,
     )
-    from resetsgd.stationary import age_average as age_average
+    from resetsgd.protocols import (
+        Uniform as Uniform,
+    )
+    from resetsgd.protocols import (
+        Waiting as Waiting,
+    )
+    from resetsgd.protocols import (
+        Weibull as Weibull,
+    )
     from resetsgd.statistics import Comparison as Comparison
     from resetsgd.statistics import compare as compare
+    from resetsgd.steady import age_average as age_average
+    from resetsgd.steady import stationary as stationary
 
 __version__ = "0.1.0.dev0"
 
 # Public name -> the module it lives in.
 _HOMES = {
+    "Bessel": "processes",
     "CensoredMean": "errors",
     "Comparison": "statistics",
     "CorruptData": "errors",
+    "Discrete": "passage.discrete",
     "DomainError": "errors",
     "DriftDiffusion": "processes",
+    "Gamma": "protocols",
     "Geometric": "protocols",
+    "Landscape": "processes",
+    "LinearTrap": "processes",
     "MissingExtra": "errors",
     "NotConverged": "errors",
     "Observed": "passage.observed",
     "Optimum": "passage.optimum",
+    "OrnsteinUhlenbeck": "processes",
     "OutputError": "errors",
+    "Pareto": "protocols",
     "PassageTime": "passage.base",
     "Poisson": "protocols",
     "Process": "processes",
     "Protocol": "protocols",
+    "QuadraticSGD": "processes",
+    "RandomWalk": "processes",
     "ResetSGDError": "errors",
     "Sharp": "protocols",
     "Simulated": "montecarlo.api",
     "StreamMismatch": "errors",
-    "age_average": "stationary",
+    "Telegraph": "processes",
+    "Uniform": "protocols",
+    "Waiting": "protocols",
+    "Weibull": "protocols",
+    "age_average": "steady",
+    "best_protocol": "passage.optimum",
+    "cloud": "passage.mixture",
     "compare": "statistics",
+    "critical": "passage.critical",
     "first_passage": "passage.first_passage",
     "from_traces": "estimation.traces",
+    "mixture": "passage.mixture",
     "observed": "passage.observed",
+    "phase_diagram": "passage.critical",
     "simulate": "montecarlo.api",
+    "stationary": "steady",
+    "symbolic": "symbolic",
 }
 
 __all__ = list(_HOMES)

@@ -13,6 +13,25 @@ from resetsgd.errors import DomainError
 __all__ = ["bibtex"]
 
 _ENTRIES = {
+    "bae2025": """\
+@article{bae2025,
+  author  = {Bae, Youngkyoung and Song, Yeongwoo and Jeong, Hawoong},
+  title   = {Stochastic Resetting Mitigates Latent Gradient Bias of {SGD} from Label Noise},
+  journal = {Machine Learning: Science and Technology},
+  volume  = {6},
+  pages   = {015062},
+  year    = {2025},
+  eprint  = {2406.00396}
+}""",
+    "damian2021": """\
+@inproceedings{damian2021,
+  author    = {Damian, Alex and Ma, Tengyu and Lee, Jason D.},
+  title     = {Label Noise {SGD} Provably Prefers Flat Global Minimizers},
+  booktitle = {Advances in Neural Information Processing Systems},
+  volume    = {34},
+  year      = {2021},
+  eprint    = {2106.06530}
+}""",
     "evans2011": """\
 @article{evans2011,
   author  = {Evans, Martin R. and Majumdar, Satya N.},
@@ -22,6 +41,25 @@ _ENTRIES = {
   pages   = {160601},
   year    = {2011},
   doi     = {10.1103/PhysRevLett.106.160601}
+}""",
+    "evans2020": """\
+@article{evans2020,
+  author  = {Evans, Martin R. and Majumdar, Satya N. and Schehr, Gr{\\'e}gory},
+  title   = {Stochastic Resetting and Applications},
+  journal = {Journal of Physics A: Mathematical and Theoretical},
+  volume  = {53},
+  pages   = {193001},
+  year    = {2020},
+  doi     = {10.1088/1751-8121/ab7cfe}
+}""",
+    "gardiner2004": """\
+@book{gardiner2004,
+  author    = {Gardiner, Crispin W.},
+  title     = {Handbook of Stochastic Methods for Physics, Chemistry and the Natural Sciences},
+  edition   = {3},
+  publisher = {Springer},
+  address   = {Berlin},
+  year      = {2004}
 }""",
     "kusmierz2014": """\
 @article{kusmierz2014,
@@ -34,6 +72,23 @@ _ENTRIES = {
   year    = {2014},
   doi     = {10.1103/PhysRevLett.113.220602}
 }""",
+    "liu2023": """\
+@misc{liu2023,
+  author = {Liu, Chaoyue and Abedsoltan, Amirhesam and Belkin, Mikhail},
+  title  = {On Emergence of Clean-Priority Learning in Early Stopped Neural Networks},
+  year   = {2023},
+  eprint = {2306.02533}
+}""",
+    "pal2015": """\
+@article{pal2015,
+  author  = {Pal, Arnab},
+  title   = {Diffusion in a Potential Landscape with Stochastic Resetting},
+  journal = {Physical Review E},
+  volume  = {91},
+  pages   = {012113},
+  year    = {2015},
+  doi     = {10.1103/PhysRevE.91.012113}
+}""",
     "pal2017": """\
 @article{pal2017,
   author  = {Pal, Arnab and Reuveni, Shlomi},
@@ -44,6 +99,16 @@ _ENTRIES = {
   year    = {2017},
   doi     = {10.1103/PhysRevLett.118.030603}
 }""",
+    "pal2019": """\
+@article{pal2019,
+  author  = {Pal, Arnab and Prasad, V. V.},
+  title   = {First Passage under Stochastic Resetting in an Interval},
+  journal = {Physical Review E},
+  volume  = {99},
+  pages   = {032123},
+  year    = {2019},
+  doi     = {10.1103/PhysRevE.99.032123}
+}""",
     "ray2019": """\
 @article{ray2019,
   author  = {Ray, Somrita and Mondal, Debasish and Reuveni, Shlomi},
@@ -53,6 +118,62 @@ _ENTRIES = {
   pages   = {255002},
   year    = {2019},
   doi     = {10.1088/1751-8121/ab1fcc}
+}""",
+    "redner2001": """\
+@book{redner2001,
+  author    = {Redner, Sidney},
+  title     = {A Guide to First-Passage Processes},
+  publisher = {Cambridge University Press},
+  year      = {2001},
+  doi       = {10.1017/CBO9780511606014}
+}""",
+    "siegert1951": """\
+@article{siegert1951,
+  author  = {Siegert, Arnold J. F.},
+  title   = {On the First Passage Time Probability Problem},
+  journal = {Physical Review},
+  volume  = {81},
+  pages   = {617--623},
+  year    = {1951},
+  doi     = {10.1103/PhysRev.81.617}
+}""",
+    "siegmund1979": """\
+@article{siegmund1979,
+  author  = {Siegmund, David},
+  title   = {Corrected Diffusion Approximations in Certain Random Walk Problems},
+  journal = {Advances in Applied Probability},
+  volume  = {11},
+  pages   = {701--719},
+  year    = {1979}
+}""",
+    "sparreandersen1953": """\
+@article{sparreandersen1953,
+  author  = {Sparre Andersen, Erik},
+  title   = {On the Fluctuations of Sums of Random Variables},
+  journal = {Mathematica Scandinavica},
+  volume  = {1},
+  pages   = {263--285},
+  year    = {1953}
+}""",
+    "talfriedman2022": """\
+@article{talfriedman2022,
+  author  = {Tal-Friedman, Ofir and Roichman, Yael and Reuveni, Shlomi},
+  title   = {Diffusion with Partial Resetting},
+  journal = {Physical Review E},
+  volume  = {106},
+  pages   = {054116},
+  year    = {2022},
+  doi     = {10.1103/PhysRevE.106.054116}
+}""",
+    "weideman2007": """\
+@article{weideman2007,
+  author  = {Weideman, J. A. C. and Trefethen, L. N.},
+  title   = {Parabolic and Hyperbolic Contours for Computing the {B}romwich Integral},
+  journal = {Mathematics of Computation},
+  volume  = {76},
+  pages   = {1341--1356},
+  year    = {2007},
+  doi     = {10.1090/S0025-5718-07-01945-X}
 }""",
 }
 

@@ -6,6 +6,7 @@ answered by its name, itself and what is allowed, and never by NaN.
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -17,6 +18,9 @@ from resetsgd.errors import DomainError
 Array = npt.NDArray[np.float64]
 Real = float | Array
 RealLike = float | int | npt.ArrayLike
+
+_EXACT = 2**53
+"""Whole numbers below are exact as float64."""
 
 __all__ = [
     "Array",
@@ -48,6 +52,13 @@ def _real(name: str, value: RealLike) -> Array:
     return array
 
 
+def _scalar(value: RealLike) -> float:
+    """The value of a plain number, NaN for anything else: the short way for one number."""
+    if isinstance(value, float) or (type(value) is int and -_EXACT < value < _EXACT):
+        return float(value)
+    return math.nan
+
+
 def within(
     name: str,
     value: RealLike,
@@ -58,6 +69,8 @@ def within(
     open_high: bool = False,
 ) -> Real:
     """Real number(s) between two bounds, closed unless said otherwise."""
+    if low < (number := _scalar(value)) < high:
+        return number
     array = _real(name, value)
     below = array <= low if open_low else array < low
     above = array >= high if open_high else array > high
@@ -71,6 +84,8 @@ def within(
 
 def finite(name: str, value: RealLike) -> Real:
     """Finite real number(s)."""
+    if -math.inf < (number := _scalar(value)) < math.inf:
+        return number
     array = _real(name, value)
     if not np.isfinite(array).all():
         raise DomainError(name, value, "finite")
@@ -79,6 +94,8 @@ def finite(name: str, value: RealLike) -> Real:
 
 def positive(name: str, value: RealLike) -> Real:
     """Finite real number(s) above zero."""
+    if 0.0 < (number := _scalar(value)) < math.inf:
+        return number
     array = np.asarray(finite(name, value))
     if (array <= 0).any():
         shown = value if array.ndim == 0 else float(array[array <= 0].flat[0])
@@ -88,6 +105,8 @@ def positive(name: str, value: RealLike) -> Real:
 
 def nonnegative(name: str, value: RealLike, *, infinite: bool = False) -> Real:
     """Real number(s) from zero on; ``infinite`` admits ``inf``."""
+    if 0.0 <= (number := _scalar(value)) < math.inf:
+        return number + 0.0  # no -0
     array = _real(name, value)
     wrong = (array < 0) | (np.isinf(array) & (not infinite))
     if wrong.any():
@@ -124,6 +143,8 @@ def choice(name: str, value: str, allowed: tuple[str, ...]) -> str:
 
 def broadcast(**arguments: Any) -> tuple[int, ...]:
     """The common shape of named arguments, or a ``DomainError`` that names their shapes."""
+    if all(isinstance(value, float) for value in arguments.values()):
+        return ()
     shapes = {name: np.shape(value) for name, value in arguments.items()}
     try:
         return np.broadcast_shapes(*shapes.values())

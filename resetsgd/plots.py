@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from resetsgd.passage.base import PassageTime
+    from resetsgd.passage.critical import PhaseDiagram
 
 __all__ = [
     "ACCENT",
@@ -37,6 +38,7 @@ __all__ = [
     "checked_suffix",
     "figure",
     "mean_against_rate",
+    "phase_diagram",
     "save",
     "style",
 ]
@@ -298,6 +300,78 @@ def mean_against_rate(
     if title is not None:
         axes.set_title(title)
     axes.legend(loc="best")
+    return made
+
+
+_FASTEST = 100.0
+"""Speedups are shown up to this factor."""
+
+
+@style()
+def phase_diagram(diagram: PhaseDiagram, x: str, y: str, title: str | None = None) -> Figure:
+    """Draw where resetting pays, and how much, over two parameters.
+
+    Parameters
+    ----------
+    diagram : PhaseDiagram
+        What to draw.
+    x, y : str
+        Names of the parameters, on the axes.
+    title : str, optional
+        Stands above the figure.
+
+    Returns
+    -------
+    matplotlib Figure
+        The speedup as colour, cut at 100; the border of the region where resetting pays; and,
+        hatched, where a finite rate pays although rare resets do not.
+    """
+    from matplotlib.colors import LinearSegmentedColormap, LogNorm
+    from matplotlib.patches import Patch
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    made, (axes,) = figure(6.8, 4.4)
+    axes.grid(visible=False)
+    pays = diagram.phase != "no"
+    first = diagram.phase == "first-order"
+    gain = np.where(pays, np.clip(diagram.speedup, 1.0, _FASTEST), np.nan)
+    largest = float(np.nanmax(gain, initial=1.0)) if pays.any() else 1.0
+    axes.set_facecolor("#eef0f2")
+    colours = LinearSegmentedColormap.from_list("gain", ["#e8f0f8", PREDICTED])
+    norm = LogNorm(1.0, max(largest, 1.02))
+    mesh = axes.pcolormesh(diagram.x, diagram.y, gain, cmap=colours, norm=norm, shading="nearest")
+    mesh.set_rasterized(True)
+    handles = [Patch(facecolor="#eef0f2", edgecolor=REFERENCE, label="resetting does not pay")]
+    several = min(gain.shape) > 1
+    if several and pays.any() and not pays.all():
+        axes.contour(diagram.x, diagram.y, pays.astype(float), [0.5], colors=INK, linewidths=1.4)
+    if several and first.any():
+        axes.contourf(
+            diagram.x, diagram.y, first.astype(float), [0.5, 1.5], colors="none", hatches=["///"]
+        )
+        axes.contour(
+            diagram.x, diagram.y, first.astype(float), [0.5], colors=MEASURED, linewidths=1.2
+        )
+        handles.append(
+            Patch(facecolor="none", edgecolor=MEASURED, hatch="///", label="only a finite rate pays")
+        )
+    bar = made.colorbar(mesh, ax=axes, pad=0.02)
+    cut = " (100 or more at the top)" if largest >= _FASTEST else ""
+    bar.set_label(f"speedup{cut}")
+    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if largest > 3 else "all"))
+    bar.ax.yaxis.set_minor_locator(NullLocator())
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
+    for values, rescale in ((diagram.x, axes.set_xscale), (diagram.y, axes.set_yscale)):
+        steps = np.diff(values)
+        even = steps.size < 2 or bool(np.allclose(steps, steps[0], rtol=1e-6))
+        if not even and np.all(values > 0):
+            rescale("log")
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    if title is not None:
+        axes.set_title(title)
+    made.legend(handles=handles, loc="outside lower center", ncols=2)
     return made
 
 

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
+from resetsgd import domain
 from resetsgd.domain import Array
 from resetsgd.errors import DomainError
 from resetsgd.montecarlo.kernels import clocks
 from resetsgd.montecarlo.kernels import drift_diffusion as kernels
 from resetsgd.processes import DriftDiffusion
 from resetsgd.protocols import Geometric, Poisson, Sharp
+from resetsgd.protocols import Protocol as Law
 
 __all__ = ["PROCESSES", "PROTOCOLS", "Advance", "Clock", "ConstantDrift", "Motion", "clock_of"]
 
@@ -122,7 +124,9 @@ class ConstantDrift:
 
 
 def _poisson(protocol: Poisson) -> Clock:
-    rate = one("rate", protocol.rate)
+    if protocol.partial is not None:
+        raise DomainError("partial", protocol.partial, "None: partial resets are not simulated")
+    rate = one("rate", protocol.working_rate)
     mean = 1.0 / rate if rate > 0 else math.inf
     return Clock(clocks.POISSON, mean, 0.0, mean)
 
@@ -135,7 +139,8 @@ def _sharp(protocol: Sharp) -> Clock:
 def _geometric(protocol: Geometric) -> Clock:
     # In continuous time an arrival before the coin counts and none coincides with it, so that the
     # order of coin and look makes no difference.
-    probability, step = one("probability", protocol.probability), one("step", protocol.step)
+    probability = one("probability", domain.plain(protocol.working_probability))
+    step = one("step", protocol.step)
     if probability == 0.0:
         return NEVER
     keep = -math.log1p(-probability) if probability < 1.0 else math.inf
@@ -160,9 +165,11 @@ def clock_of(protocol: object | None) -> Clock:
     if protocol is None:
         return NEVER
     row = PROTOCOLS.get(type(protocol))
-    if row is None:
+    if row is None or not isinstance(protocol, Law):
         known = ", ".join(kind.__name__ for kind in PROTOCOLS)
         raise DomainError("protocol", protocol, f"None or one of {known}")
+    if not protocol.lost.none:
+        raise DomainError("overhead", protocol.overhead, "0: an overhead is not simulated")
     clock = row(protocol)
     return clock if math.isfinite(clock.mean) else NEVER
 

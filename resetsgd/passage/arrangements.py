@@ -9,6 +9,7 @@ from scipy import special
 
 __all__ = [
     "difference_ratio",
+    "erfcx_difference_ratio",
     "exp_excess",
     "log_expm1",
     "log_ratio_expm1",
@@ -16,6 +17,8 @@ __all__ = [
     "tilted_difference",
 ]
 
+_EXP_SERIES = [(-1.0) ** k / float(special.factorial(k)) for k in range(2, 18)]
+_SINH_SERIES = [1.0 / float(special.factorial(2 * k + 3)) for k in range(12)]
 _GAUSS_NODES, _GAUSS_WEIGHTS = (np.asarray(a) for a in special.roots_legendre(24))
 
 
@@ -44,8 +47,10 @@ def log_ratio_expm1(exponent: Any, rate: Any) -> Any:
 def exp_excess(x: Any) -> Any:
     """exp(-x) - 1 + x for x >= 0."""
     small = x < 0.5
+    if np.ndim(x) == 0 and not small:
+        return np.expm1(-x) + x
     y = np.where(small, x, 0.0)
-    series = _horner(y, [(-1.0) ** k / special.factorial(k) for k in range(2, 18)]) * y * y
+    series = _horner(y, _EXP_SERIES) * y * y
     return np.where(small, series, np.expm1(-x) + x)
 
 
@@ -53,14 +58,15 @@ def sinh_excess(x: Any) -> Any:
     """sinh(x) - x for x >= 0."""
     small = x < 1.5
     y = np.where(small, x, 0.0) ** 2
-    series = _horner(y, [1.0 / special.factorial(2 * k + 3) for k in range(12)])
+    series = _horner(y, _SINH_SERIES)
     return np.where(small, series * y * np.where(small, x, 0.0), np.sinh(x) - x)
 
 
 def _horner(x: Any, coefficients: list[float]) -> Any:
-    value = np.zeros_like(x)
-    for coefficient in reversed(coefficients):
-        value = value * x + coefficient
+    value = np.full_like(x, coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        value *= x
+        value += coefficient
     return value
 
 
@@ -105,6 +111,16 @@ def difference_ratio(x: Any, gap: Any) -> Any:
         )
         first = np.where(x > 0, gauss * special.erfcx(np.maximum(x, 0.0)), special.erfc(x))
         return np.where(close, near, (first - second) / (2.0 * wide))
+
+
+def erfcx_difference_ratio(x: Any, gap: Any) -> Any:
+    """[erfcx(x) - erfcx(x + gap)] / (2 gap) for x > 0, gap > 0: nothing underflows."""
+    x, gap = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(gap, np.float64))
+    close = gap < 0.6 * (1.0 + x)
+    shift = np.where(close, gap, 0.0) * (0.5 * (_GAUSS_NODES + 1.0)).reshape(-1, *(1,) * x.ndim)
+    near = np.tensordot(0.5 * _GAUSS_WEIGHTS, _erfcx_fall(x + shift), axes=1) / 2.0
+    wide = np.where(close, 1.0, gap)
+    return np.where(close, near, (special.erfcx(x) - special.erfcx(x + wide)) / (2.0 * wide))
 
 
 def tilted_difference(x: Any, gap: Any) -> Any:

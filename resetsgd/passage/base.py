@@ -7,8 +7,10 @@ root finding, with the accuracy stated at each method.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 import numpy as np
 
@@ -17,11 +19,14 @@ from resetsgd.citations import bibtex
 from resetsgd.domain import Array, Real, RealLike
 from resetsgd.errors import DomainError, NotConverged
 from resetsgd.passage import inversion
-from resetsgd.passage.arrangements import log_expm1
+from resetsgd.passage.arrangements import exp_excess, log_expm1
 from resetsgd.protocols import Protocol, Trial
 
 if TYPE_CHECKING:
+    from resetsgd.passage.curve import Family
     from resetsgd.passage.optimum import Optimum
+    from resetsgd.passage.response import Response
+    from resetsgd.protocols.waiting import WaitingMoments, WaitingTime
 
 __all__ = ["PassageTime"]
 
@@ -42,6 +47,8 @@ class PassageTime(ABC):
     """Keys of ``resetsgd.citations``: where the formulas come from."""
     derivation: ClassVar[str] = ""
     """The script that derives the formulas."""
+    tail_resolved: ClassVar[float] = 1e-6
+    """Survival probability down to which the hazard has digits; 0 if it has them everywhere."""
 
     # What a subclass must know ---------------------------------------------------------------
 
@@ -77,6 +84,49 @@ class PassageTime(ABC):
     def std(self) -> Real:
         """Standard deviation, time."""
         return domain.plain(np.sqrt(self.var()))
+
+    @QUIET
+    def moment(self, order: int) -> Real:
+        """Moment E[T^n], time to the power n; ``inf`` where it is infinite.
+
+        Parameters
+        ----------
+        order : int
+            n, from 1 to 8.
+
+        Raises
+        ------
+        NotConverged
+            If a moment above the second cannot be told from an infinite one: the transform is not
+            analytic at 0 as far as float64 sees, or nearly so.
+
+        Notes
+        -----
+        The first two are ``mean`` and ``var``. The higher ones follow from the cumulants, which are
+        Cauchy integrals of ``log_laplace`` over circles around 0, shrunk until two of them agree;
+        relative accuracy about 1e-12 times the cancellation between cumulants, which is none where
+        the third is positive.
+        """
+        n = domain.integer("order", order, 1, 8)
+        mean, var = np.asarray(self.mean()), np.asarray(self.var())
+        raw = [np.ones(self.shape), mean, np.where(np.isinf(mean), np.inf, var + mean * mean)]
+        if n > 2:
+            cumulants = self._cumulants(n)
+            for m in range(3, n + 1):
+                terms = (
+                    math.comb(m - 1, k - 1) * cumulants[k] * raw[m - k] for k in range(1, m + 1)
+                )
+                value = sum(terms)
+                raw.append(np.where(np.isinf(raw[m - 1]) | np.isnan(value), np.inf, value))
+        return domain.plain(np.broadcast_to(raw[n], self.shape))
+
+    def _cumulants(self, highest: int) -> list[Any]:
+        """Cumulants up to an order, the first of them for nothing; ``inf`` where infinite."""
+        known = self.__dict__.get("_known_cumulants", [])
+        if len(known) <= highest:
+            known = inversion.cumulants(self._log_laplace, self.mean(), self.var(), max(highest, 5))
+            self.__dict__["_known_cumulants"] = known
+        return known[: highest + 1]
 
     def cv(self) -> Real:
         """Coefficient of variation std/mean; ``inf`` where the mean is infinite.
@@ -150,6 +200,17 @@ class PassageTime(ABC):
         """Probability density of T at t, 1/time."""
         t = np.asarray(domain.nonnegative("t", t, infinite=True))
         return domain.plain(np.maximum(self._density(t), 0.0))
+
+    @QUIET
+    def hazard(self, t: RealLike) -> Real:
+        """Rate of arrival at t of what has not arrived, density over survival, 1/time.
+
+        As good as the two are; ``inf`` where nothing is left in float64.
+        """
+        t = np.asarray(domain.nonnegative("t", t, infinite=True))
+        late = np.asarray(self.survival(t))
+        value = np.where(late > 0, self.density(t) / np.where(late > 0, late, 1.0), np.inf)
+        return domain.plain(np.where(np.isinf(t) & (late > 0), 0.0, value))
 
     def _survival(self, t: Array) -> Any:
         """By Laplace inversion, absolute error about 1e-11."""
@@ -244,21 +305,58 @@ class PassageTime(ABC):
 
     # Resetting -------------------------------------------------------------------------------
 
-    def under(self, protocol: Protocol) -> PassageTime:
-        """The passage time when the process is reset by a protocol; again a passage time."""
+    @overload
+    def under(self, protocol: Protocol, *, then: PassageTime | None = None) -> PassageTime: ...
+
+    @overload
+    def under(
+        self, protocol: type[Protocol], *, then: PassageTime | None = None, **fixed: Any
+    ) -> Family: ...
+
+    def under(
+        self,
+        protocol: Protocol | type[Protocol],
+        *,
+        then: PassageTime | None = None,
+        **fixed: Any,
+    ) -> PassageTime | Family:
+        """The passage time when the process is reset by a protocol; again a passage time.
+
+        Parameters
+        ----------
+        protocol : Protocol or Protocol subclass
+            When it resets, and what a reset costs. A class, not yet at a rate, gives the whole
+            :class:`~resetsgd.passage.curve.Family`; ``**fixed`` are then its other parameters.
+        then : PassageTime, optional
+            The reset-free passage time from the reset point on, where it is not the start:
+            ``then=first_passage(..., start=reset_point)``, or a ``mixture`` or ``cloud`` of reset
+            points. Default: this passage time, a reset to the start.
+        """
+        if isinstance(protocol, type):
+            from resetsgd.passage.curve import Family
+
+            return Family(self, protocol, then=then, **fixed)
         from resetsgd.passage.restart import restart
 
-        return restart(self, protocol)
+        if fixed:
+            raise DomainError(next(iter(fixed)), fixed, "absent: the protocol has its parameters")
+        return restart(self, protocol, then)
 
-    def best(self, family: type[Protocol], **fixed: Any) -> Optimum:
+    def best(
+        self, family: type[Protocol], *, then: PassageTime | None = None, **settings: Any
+    ) -> Optimum:
         """The member of a protocol family with the smallest mean, searched globally.
 
         Parameters
         ----------
         family : Protocol subclass
             For example ``Poisson``, ``Sharp`` or ``Geometric``.
-        **fixed
-            The family's other parameters, for example ``step=0.1`` of ``Geometric``.
+        then : PassageTime, optional
+            The passage time from the reset point on, where it is not the start.
+        **settings
+            Bounds on the optimised parameter, ``rate=(0.1, 5.0)``, and the family's other
+            parameters: a number fixes one, ``step=0.1`` of ``Geometric`` or ``overhead=2.0``; a
+            tuple of two searches one as well.
 
         Returns
         -------
@@ -268,7 +366,33 @@ class PassageTime(ABC):
         """
         from resetsgd.passage.optimum import best
 
-        return best(self, family, **fixed)
+        return best(self, family, then=then, **settings)
+
+    def response(
+        self, then: PassageTime | Callable[[Array], Any] | None = None, *, overhead: float = 0.0
+    ) -> Response:
+        """Linear response: slope of the mean at vanishing rate of a perturbation.
+
+        Parameters
+        ----------
+        then : PassageTime or callable, optional
+            What is left after a perturbation: a passage time, or a function of the age that gives
+            the mean time left. Default: a restart.
+        overhead : float, default 0
+            Mean time lost at each perturbation.
+
+        Returns
+        -------
+        Response
+            With ``slope`` (time²), ``stderr`` (for measured runs), ``pays`` and ``at(rate)``.
+
+        Notes
+        -----
+        **Source**: Keidar and Reuveni, arXiv:2410.16129; derived in ``theory/08_any_protocol.py``.
+        """
+        from resetsgd.passage.response import response
+
+        return response(self, then, overhead=overhead)
 
     # Trials: what protocols ask (resetsgd.protocols.Clocked) ---------------------------------
 
@@ -301,7 +425,24 @@ class PassageTime(ABC):
         """d log(mean) / d log(rate) = r L'/(1 - exp(-L)) - 1 with L = -log_laplace(r)."""
         rate = np.asarray(rate, dtype=np.float64)
         transform = -self._log_laplace(rate * (1.0 + _STEP * 1j))
-        return (transform.imag / _STEP) / -np.expm1(-transform.real) - 1.0
+        slope = (transform.imag / _STEP) / -np.expm1(-transform.real) - 1.0
+        mean, var = np.asarray(self.mean()), np.asarray(self.var())
+        small = np.isfinite(mean) & np.isfinite(var) & (rate * mean < 1e-2)
+        if not small.any():
+            return slope
+        # At small rates the two terms nearly cancel, next to CV = 1 altogether: there the slope is
+        # (exp(-L) - 1 + L) - (L - r L'), the last bracket from the cumulants.
+        try:
+            _, _, _, third, fourth, fifth = self._cumulants(5)
+        except NotConverged:
+            unresolved = small & (np.abs(slope) < 1e-15)
+            return np.where(unresolved, 0.5 * rate * (mean - var / mean), slope)
+        bend = (
+            rate * rate * (var / 2 - rate * (third / 3 - rate * (fourth / 8 - rate * fifth / 30)))
+        )
+        small &= np.abs(rate**3 * fifth) < 1e-12 * np.maximum(var, mean * mean)
+        rise = exp_excess(np.where(small, transform.real, 1.0)) - bend
+        return np.where(small, rise / -np.expm1(-transform.real), slope)
 
     def var_exponential(self, rate: Any) -> Any:
         """Variance 2 exp(L) (sinh L - r L') / r², L = -log_laplace(r)."""
@@ -369,7 +510,8 @@ class PassageTime(ABC):
         coins that do not reset are rare.
         """
         del look_first
-        log_keep = np.asarray(log_keep)
+        shape = np.broadcast_shapes(np.shape(log_keep), np.shape(step), np.shape(s), self.shape)
+        log_keep = np.broadcast_to(log_keep, shape)
         never, rare = log_keep == 0, np.real(log_keep) < -4.0
         if never.all():
             return self.trial_exponential(np.zeros(never.shape), s)
@@ -390,15 +532,41 @@ class PassageTime(ABC):
             log_mean = np.where(never, free.log_mean, log_mean)
         return Trial(log_success, log_mean)
 
+    def trial_waiting(self, law: WaitingTime, s: Any = 0.0) -> Trial:
+        """Trial against a waiting time of any law; see :mod:`resetsgd.passage.waiting`."""
+        from resetsgd.passage import waiting
+
+        return waiting.trial(self, law, s)
+
+    def moments_waiting(self, law: WaitingTime) -> WaitingMoments:
+        """Moments of a trial against a waiting time of any law."""
+        from resetsgd.passage import waiting
+
+        return waiting.moments(self, law)
+
+    def survival_waiting(self, law: WaitingTime, t: Array) -> Any:
+        """Survival under a waiting time of any law, by the renewal equation in time."""
+        from resetsgd.passage import renewal_equation
+
+        return renewal_equation.survival(self, law, t)
+
+    def density_waiting(self, law: WaitingTime, t: Array) -> Any:
+        """Density under a waiting time of any law, by the renewal equation in time."""
+        from resetsgd.passage import renewal_equation
+
+        return renewal_equation.density(self, law, t)
+
     def timescale(self) -> Array:
         """A typical time of arrival: 1/s where the transform has fallen by a factor e."""
-        powers = np.arange(-1000.0, 1001.0)
-        s = np.exp2(powers).reshape(-1, *(1,) * len(self.shape))
-        fall = np.asarray(self._log_laplace(np.zeros(self.shape)) - self._log_laplace(s))
-        index = np.argmax(fall >= 1.0, axis=0)
-        if not np.all(np.any(fall >= 1.0, axis=0)):
-            raise NotConverged("timescale: the passage time has no scale within float64")
-        return np.asarray(np.exp2(-powers[index]))
+        arrive = self._log_laplace(np.zeros(self.shape))
+        low = np.full(self.shape, -1001.0)  # the first power of two that falls so far, above this
+        for width in (169.0, 13.0, 1.0):
+            powers = low + width * np.arange(1.0, 14.0).reshape(-1, *(1,) * len(self.shape))
+            fallen = arrive - self._log_laplace(np.exp2(np.minimum(powers, 1000.0))) >= 1.0
+            if width == 169.0 and not np.all(fallen[-1]):
+                raise NotConverged("timescale: the passage time has no scale within float64")
+            low = low + width * np.argmax(fallen, axis=0)
+        return np.asarray(np.exp2(-np.minimum(low + 1.0, 1000.0)))
 
 
 def _transform_variable(s: Any) -> Any:

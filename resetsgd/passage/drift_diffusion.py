@@ -6,6 +6,7 @@ arranged so that nothing cancels or overflows before the result does.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from resetsgd.domain import Array, Real, RealLike
 from resetsgd.errors import DomainError
 from resetsgd.passage.arrangements import (
     difference_ratio,
+    erfcx_difference_ratio,
     exp_excess,
     log_ratio_expm1,
     sinh_excess,
@@ -33,8 +35,14 @@ _SQRT2 = np.sqrt(2.0)
 
 def passage(process: DriftDiffusion, start: RealLike, target: Any, wall: Any) -> PassageTime:
     """The passage time for a kind of target; what ``first_passage`` calls."""
-    if isinstance(target, tuple) or wall is not None:
-        raise DomainError("target", target, "one position, without a wall")
+    if isinstance(target, tuple):
+        from resetsgd.passage.interval import IntervalPassage
+
+        return IntervalPassage(process, start, target)
+    if wall is not None:
+        from resetsgd.passage.wall import WallPassage
+
+        return WallPassage(process, start, target, wall)
     return DriftDiffusionPassage(process, start, target)
 
 
@@ -76,24 +84,31 @@ class DriftDiffusionPassage(PassageTime):
 
     sources = ("evans2011", "ray2019")
     derivation = "theory/01_drift_diffusion.py"
+    tail_resolved = 0.0
 
     def __init__(self, process: DriftDiffusion, start: RealLike, target: RealLike) -> None:
-        x0 = np.asarray(domain.finite("start", start))
-        end = np.asarray(domain.finite("target", target))
+        x0, end = domain.finite("start", start), domain.finite("target", target)
         self._shape = domain.broadcast(
             start=x0, target=end, drift=process.drift, diffusivity=process.diffusivity
         )
-        with np.errstate(over="ignore"):
-            gap = x0 - end
-        if (gap == 0).any():
-            raise DomainError("start", start, f"different from the target {target!r}")
-        if np.isinf(gap).any():
-            raise DomainError("start", start, "within the float64 range of the target")
         self.process = process
-        self.start, self.target = domain.plain(x0), domain.plain(end)
-        self._L = np.abs(gap)
-        self._v = -np.sign(gap) * process.drift  # toward the target: positive
-        self._D = np.asarray(process.diffusivity)
+        self.start, self.target = x0, end
+        if not self._shape and isinstance(x0, float) and isinstance(end, float):
+            wide: Any = np.float64(abs(x0 - end))
+        else:
+            with np.errstate(over="ignore"):
+                wide = np.abs(np.asarray(x0) - end)
+        if not wide.all():
+            raise DomainError("start", start, f"different from the target {target!r}")
+        if wide.max() == np.inf:
+            raise DomainError("start", start, "within the float64 range of the target")
+        self._L = wide
+        # toward the target: positive
+        self._v = np.where(np.less(x0, end), 1.0, -1.0)[()] * process.drift
+        self._D = np.float64(process.diffusivity)
+        self._speed, self._noise = np.abs(self._v), np.sqrt(self._D)
+        toward = self._v > 0
+        self._all_toward, self._all_away = bool(toward.all()), not toward.any()
 
     def __repr__(self) -> str:
         return f"first_passage({self.process}, start={self.start}, target={self.target})"
@@ -112,19 +127,26 @@ class DriftDiffusionPassage(PassageTime):
 
     def _root(self, s: Any) -> Any:
         """sqrt(v² + 4 D s)."""
-        if np.iscomplexobj(s):
+        if not isinstance(s, float) and np.iscomplexobj(s):
             return np.sqrt(self._v**2 + 4.0 * self._D * s)
-        return np.hypot(self._v, 2.0 * np.sqrt(self._D) * np.sqrt(s))
+        return np.hypot(self._v, 2.0 * self._noise * np.sqrt(s))
 
-    def _exponent(self, s: Any) -> Any:
-        """E(s) = -log E[exp(-sT)]."""
-        root = self._root(s)
-        toward = self._v > 0
-        sum_ = root + np.abs(self._v)
+    def _pick(self, toward: Callable[[], Any], away: Callable[[], Any]) -> Any:
+        """The first where the drift points to the target, else the second."""
+        if self._all_toward:
+            return toward()
+        if self._all_away:
+            return away()
         with np.errstate(divide="ignore", invalid="ignore"):
-            # toward, the difference root - v is rationalised
-            slow = 2.0 * self._L * (s / np.where(sum_ == 0, 1.0, sum_))
-        return np.where(toward, slow, (self._L / 2) * (sum_ / self._D))
+            return np.where(self._v > 0, toward(), away())
+
+    def _exponent(self, s: Any, root: Any = None) -> Any:
+        """E(s) = -log E[exp(-sT)]."""
+        sum_ = (self._root(s) if root is None else root) + self._speed
+        return self._pick(
+            lambda: 2.0 * self._L * (s / sum_),  # the difference root - v, rationalised
+            lambda: (self._L / 2) * (sum_ / self._D),
+        )
 
     def _slowness(self, s: Any) -> Any:
         """E(s)/s with the drift toward the target."""
@@ -201,6 +223,26 @@ class DriftDiffusionPassage(PassageTime):
             width = 1.0 / np.sqrt(1.0 + np.abs(np.asarray(self.peclet)))
         steps = np.outer([-1.0, 1.0], [0.0, 1.5, 3.0, 6.0, 12.0, 20.0, 40.0]).ravel()
         return centre * np.exp(steps.reshape(-1, *(1,) * len(self.shape)) * width)
+
+    @QUIET
+    def hazard(self, t: RealLike) -> Real:
+        """Rate of arrival at t of what has not arrived, 1/time; v²/4D after long drift toward.
+
+        Past the mean, both density and survival are exp(-x²) times something that does not
+        underflow, x = (v t - L)/sqrt(4 D t); the factor cancels.
+        """
+        plain = super().hazard(t)
+        t = np.asarray(domain.nonnegative("t", t, infinite=True))
+        usable = (t > 0) & np.isfinite(t) & (self._v > 0)
+        time = np.where(usable, self._bounded(np.where(usable, t, 1.0)), 1.0)
+        width = 2.0 * np.sqrt(self._D) * np.sqrt(time)
+        x, gap = (self._v * time - self._L) / width, 2.0 * self._L / width
+        past = usable & (x > 0)
+        left = erfcx_difference_ratio(np.where(past, x, 1.0), np.where(past, gap, 1.0))
+        # f exp(x²) = L/sqrt(4 pi D t³), S exp(x²) = gap left, gap = L/sqrt(D t)
+        value = np.where(past, 1.0 / (2.0 * np.sqrt(np.pi) * time * left), plain)
+        limit = np.where(self._v > 0, (0.5 * self._v / np.sqrt(self._D)) ** 2, 0.0)
+        return domain.plain(np.where(np.isinf(t), limit, value))
 
     @QUIET
     def _density(self, t: Array) -> Any:
@@ -321,30 +363,32 @@ class DriftDiffusionPassage(PassageTime):
 
     # Under exponential resetting -------------------------------------------------------------
 
-    def _bend(self, rate: Any) -> Any:
+    def _bend(self, rate: Any, exponent: Any, root: Any) -> Any:
         """E - r E' >= 0, the part of E that is not linear in the rate, without cancellation."""
-        root, speed = self._root(rate), np.abs(self._v)
-        square = root * (root + speed) ** 2
-        toward = 4.0 * self._D * self._L * rate**2 / np.where(square > 0, square, 1.0)
-        away = (self._L / 2) * ((root + speed) / self._D) - self._L * rate / np.where(
-            root > 0, root, 1.0
+        half, sum_ = self._noise * np.sqrt(rate), root + self._speed
+        return self._pick(
+            # E times 2 D r / (root (root + v)), a product of two factors of order 1
+            lambda: exponent * (2.0 * (half / root) * (half / sum_)),
+            lambda: (self._L / 2) * (sum_ / self._D) - self._L * (rate / root),
         )
-        return np.where(self._v > 0, toward, away)
 
     @QUIET
     def slope_exponential(self, rate: Any) -> Any:
         """d log(mean) / d log(rate), exact also next to Péclet number 1."""
-        rate = np.asarray(rate, dtype=np.float64)
-        exponent = self._exponent(rate)
+        rate = np.asarray(rate, dtype=np.float64)[()]
         root = self._root(rate)
+        exponent = self._exponent(rate, root)
+        fall = np.expm1(-exponent)
         # r E' - (1 - exp(-E)) = (exp(-E) - 1 + E) - (E - r E'): nothing cancels next to Péclet
         # number 1; with drift away, where E is large at rate 0, the left side is the exact one.
-        toward = exp_excess(exponent) - self._bend(rate)
-        away = self._L * (rate / np.where(root > 0, root, 1.0)) + np.expm1(-exponent)
-        rise = np.where(self._v > 0, toward, away)
-        # from Péclet number 1 on the mean rises with every rate: no rounding may say otherwise
-        rise = np.where(np.asarray(self.peclet) >= 1, np.maximum(rise, 0.0), rise)
-        return rise / -np.expm1(-exponent)
+        rise = self._pick(
+            lambda: exp_excess(exponent) - self._bend(rate, exponent, root),
+            lambda: self._L * (rate / root) + fall,
+        )
+        if not self._all_away:
+            # from Péclet number 1 on it rises with every rate: no rounding may say otherwise
+            rise = np.where(np.asarray(self.peclet) >= 1, np.maximum(rise, 0.0), rise)
+        return rise / -fall
 
     @QUIET
     def var_exponential(self, rate: Any) -> Any:
@@ -353,7 +397,7 @@ class DriftDiffusionPassage(PassageTime):
         positive = np.where(rate > 0, rate, 1.0)
         exponent = self._exponent(positive)
         with np.errstate(over="ignore", invalid="ignore"):
-            inner = sinh_excess(exponent) + self._bend(positive)
+            inner = sinh_excess(exponent) + self._bend(positive, exponent, self._root(positive))
             value = 2.0 * (np.exp(exponent) / positive) * (inner / positive)
             value = np.where(np.isnan(value), np.inf, value)
             slow = (exponent < 1e-20) & (self._D * rate < 1e-20 * self._v**2) & (self._v > 0)
@@ -377,6 +421,10 @@ class DriftDiffusionPassage(PassageTime):
     @QUIET
     def mean_exponential(self, rate: Any) -> Any:
         """Mean (exp(E(r)) - 1)/r."""
+        if isinstance(rate, float) and not self._shape and rate > 0:
+            exponent = self._exponent(rate)
+            if 1e-290 < exponent < 700:
+                return np.expm1(exponent) / rate
         rate = np.asarray(rate, dtype=np.float64)
         positive = np.where(rate > 0, rate, 1.0)
         exponent = self._exponent(positive)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
@@ -12,7 +13,7 @@ import numpy as np
 from resetsgd.domain import Array
 from resetsgd.errors import NotConverged
 
-__all__ = ["few_coins", "integrate", "invert", "lattice"]
+__all__ = ["cumulants", "few_coins", "integrate", "invert", "lattice"]
 
 _NODES = 28
 _MOST_TERMS = 2**21
@@ -208,3 +209,59 @@ def _h(x: Any, derivative: int) -> Any:
     with np.errstate(over="ignore"):
         direct = 1.0 / safe**2 - 0.25 / np.sinh(safe / 2) ** 2
     return np.where(small, series, direct)
+
+
+def cumulants(log_laplace: Any, mean: Any, var: Any, highest: int) -> list[Any]:
+    """Cumulants 0 to ``highest`` of a law with a transform that is analytic at 0.
+
+    Cauchy integrals of log_laplace over circles of falling radius, by the trapezoidal rule, each
+    element until two agree to 1e-9; ``inf`` where the mean or the variance is, or where the values
+    grow like a negative power of the radius (a heavy tail).
+
+    Raises
+    ------
+    NotConverged
+        If they do neither.
+    """
+    mean, var = np.asarray(mean, np.float64), np.asarray(var, np.float64)
+    finite = np.isfinite(mean) & np.isfinite(var) & (mean > 0)
+    usable = finite & (var > 0)
+    # nearly the distance of the nearest singularity for laws of one piece; less is found by halving
+    scale = np.where(usable, np.where(usable, mean, 1.0) / np.where(usable, var, 1.0), 1.0)
+    scale = np.where(finite & ~usable, 1.0 / np.where(finite, mean, 1.0), scale)
+    points = 48
+    turn = np.exp(2j * np.pi * (np.arange(points) + 0.5) / points).reshape(-1, *(1,) * mean.ndim)
+    orders = range(3, highest + 1)
+    result = [np.full(mean.shape, np.inf) for _ in orders]
+    last: list[Any] = []
+    open_ = finite.copy()
+    growth: list[list[Any]] = []
+    for step in range(1, 41):
+        radius = scale * 0.5**step
+        values = log_laplace(radius * turn)
+        found = []
+        for n in orders:
+            # log f = sum of (-s)^n kappa_n / n!
+            coefficient = np.mean(values * turn**-n, axis=0).real / radius**n
+            found.append(coefficient * (-1.0) ** n * math.factorial(n))
+        if last:
+            # in units of the standard deviation, below which a cumulant is nothing
+            size = np.where(finite & (var > 0), np.sqrt(np.where(finite, var, 1.0)), 1.0)
+            agree = open_.copy()
+            for n, one, two in zip(orders, last, found, strict=True):
+                agree &= np.abs(one - two) <= 1e-9 * (np.abs(one) + 1e-3 * size**n)
+            for k, two in enumerate(found):  # the smaller circle: aliasing has gone
+                result[k] = np.where(agree, two, result[k])
+            open_ = open_ & ~agree
+            growth.append([np.abs(b / a) for a, b in zip(last, found, strict=True)])
+        last = found
+        if not open_.any():
+            return [np.zeros(mean.shape), mean, var, *result]
+    # No circle agreed with the next: a branch point at 0. Powers of the radius give themselves away
+    # by a constant factor from one circle to the next.
+    for k in range(len(result)):
+        factors = np.stack([row[k] for row in growth[3:9]])
+        steady = (factors > 1.05).all(axis=0) & (np.ptp(factors, axis=0) < 0.2 * factors[0])
+        if (open_ & ~steady).any():
+            raise NotConverged("moment: not told from an infinite one")
+    return [np.zeros(mean.shape), mean, var, *result]

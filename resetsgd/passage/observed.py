@@ -14,10 +14,12 @@ from resetsgd.domain import Array, Real
 from resetsgd.errors import CensoredMean, DomainError
 from resetsgd.passage.base import QUIET, PassageTime
 from resetsgd.passage.sums import ROUND, Coins, Period, kaplan_meier, spent
-from resetsgd.protocols import Protocol, Trial
+from resetsgd.passage.waiting import Waits
+from resetsgd.protocols import Protocol, Trial, WaitingMoments
 
 if TYPE_CHECKING:
     from resetsgd.passage.optimum import Optimum
+    from resetsgd.protocols import WaitingTime
 
 __all__ = ["Observed", "observed"]
 
@@ -370,6 +372,34 @@ class Observed(PassageTime):
         coins = Coins(log_keep.ravel(), step.ravel(), s.ravel(), look_first)
         return self._trial(index, coins.success, coins.duration, coins.endless(index))
 
+    def trial_waiting(self, law: WaitingTime, s: Any = 0.0) -> Trial:
+        """Trial against a waiting time of any law; an arrival at the very time of a reset is lost.
+
+        The duration at s = 0 is exact where E[R; R <= t] is; else by quadrature to 1e-12.
+        """
+        shape = np.broadcast_shapes(law.shape, np.shape(s))
+        if np.any(law.never & (np.asarray(s) == 0)) and np.any(self._tail > 0):
+            if not self._tail_at_once:
+                raise self._undetermined("the mean without resets")
+        waits = Waits(law, np.broadcast_to(np.asarray(s), shape))
+        index = np.arange(int(np.prod(shape))).reshape(shape)
+        return self._trial(index, waits.success, waits.duration, waits.endless(index))
+
+    def moments_waiting(self, law: WaitingTime) -> WaitingMoments:
+        """Moments of a trial against a waiting time of any law; the tail never arrives."""
+        waits = Waits(law, np.zeros(law.shape))
+        index = np.arange(int(np.prod(law.shape))).reshape(law.shape)
+        won = self._sum(index, waits.success)
+        safe = np.where(won > 0, won, 1.0)
+        first = self._sum(index, lambda at, i: at * waits.success(at, i)) / safe
+        second = self._sum(index, lambda at, i: at * at * waits.success(at, i)) / safe
+        spent_, failed, squared = (
+            self._sum(index, function)
+            + (np.where(self._tail > 0, self._tail * function(np.inf, index), 0.0))
+            for function in (waits.duration, waits.failed, waits.failed_square)
+        )
+        return WaitingMoments(won, spent_, np.maximum(second - first**2, 0.0), failed, squared)
+
     # Resetting, with intervals -------------------------------------------------------------------
 
     def interval(
@@ -439,6 +469,6 @@ class Observed(PassageTime):
         ``parameter_interval`` come from 400 resamples, with the parameter searched on a grid of 12
         points a decade.
         """
-        from resetsgd.passage.optimum import best_observed
+        from resetsgd.passage.optimum_observed import best_observed
 
         return best_observed(self, family, **fixed)

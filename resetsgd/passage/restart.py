@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,19 +10,33 @@ import numpy as np
 from resetsgd import domain
 from resetsgd.domain import Array, Real
 from resetsgd.errors import DomainError, NotConverged
+from resetsgd.passage import inversion
 from resetsgd.passage.base import QUIET, PassageTime
 from resetsgd.protocols import Protocol
 
-__all__ = ["Restarted", "restart"]
+__all__ = ["Restarted", "delayed", "play", "restart"]
 
 _MOST_ROUNDS = 100_000
 
 
-def restart(free: PassageTime, protocol: Protocol) -> PassageTime:
+def restart(free: PassageTime, protocol: Protocol, then: PassageTime | None = None) -> PassageTime:
     """``free`` under ``protocol``; what ``PassageTime.under`` calls."""
     if not isinstance(protocol, Protocol):
         raise DomainError("protocol", protocol, "a protocol such as Poisson(rate=0.7)")
-    return Restarted(free, protocol)
+    from resetsgd.passage.continued import Continued
+    from resetsgd.passage.sided import Sided, SidedRestarted
+
+    partial = getattr(protocol, "partial", None)
+    if partial is not None:
+        from resetsgd.passage.partial import partial_passage
+
+        if then is not None or not protocol.lost.none:
+            raise DomainError("partial", partial, "without an overhead and without 'then'")
+        rate: Real = protocol.working_rate  # type: ignore[attr-defined]
+        return partial_passage(free, rate, partial)
+    if then is not None:
+        return Continued(free, protocol, then)
+    return (SidedRestarted if isinstance(free, Sided) else Restarted)(free, protocol)
 
 
 class Restarted(PassageTime):
@@ -37,10 +52,11 @@ class Restarted(PassageTime):
     Notes
     -----
     With M(s) the ratio of a trial's duration to its success (see :mod:`resetsgd.protocols`), the
-    mean is M(0) and the Laplace transform 1/(1 + s M(s)).
+    mean is M(0) and the Laplace transform 1/(1 + s M(s)). An overhead C adds
+    E[exp(-sR); R < T] (1 - E[exp(-sC)])/s to the duration.
 
     **Source**: A. Pal and S. Reuveni, PRL 118, 030603 (2017); for the geometric case L. Kusmierz
-    et al., PRL 113, 220602 (2014). Derived in ``theory/01_drift_diffusion.py`` for Poisson.
+    et al., PRL 113, 220602 (2014). Derived in ``theory/08_any_protocol.py``.
 
     Examples
     --------
@@ -51,10 +67,15 @@ class Restarted(PassageTime):
     1.718282
     """
 
+    derivation = "theory/08_any_protocol.py"
+
     def __init__(self, free: PassageTime, protocol: Protocol) -> None:
         self.free = free
         self.protocol = protocol
         self._shape = domain.broadcast(free=np.empty(free.shape), protocol=np.empty(protocol.shape))
+        self.sources = tuple(  # type: ignore[misc]
+            dict.fromkeys((*free.sources, *protocol.sources, "pal2017"))
+        )
 
     def __repr__(self) -> str:
         return f"{self.free!r}.under({self.protocol!r})"
@@ -64,18 +85,34 @@ class Restarted(PassageTime):
         """Common shape of the free passage time and the protocol."""
         return self._shape
 
-    def _log_laplace(self, s: Any) -> Any:
+    def resets(self) -> Real:
+        """Mean number of resets before arrival; ``inf`` if it never arrives between two resets."""
+        return domain.plain(np.broadcast_to(self.protocol.resets(self.free), self.shape))
+
+    def _trial(self, s: Any) -> tuple[Any, Any]:
+        """log M(s), and M(s) where it is known without the logarithm (else None)."""
         trial = self.protocol.trial(self.free, s)
         log_mean = np.asarray(trial.log_mean)
+        if self.protocol.lost.none:
+            return log_mean, trial.mean
+        # M + n (1 - E exp(-sC))/s, n the resets for each success; in ratio to M, which may be huge
+        log_spent = trial.log_success + log_mean
+        ratio = np.exp(-log_spent) - np.exp(-log_mean) - s
+        never = np.asarray(s == 0) & (trial.log_success == 0)
+        ratio = np.where(never, 0.0, ratio * self.protocol.lost.lasting(s))
+        return log_mean + np.where(np.isposinf(np.real(log_mean)), 0.0, np.log1p(ratio)), None
+
+    def _log_laplace(self, s: Any) -> Any:
         s = np.asarray(s)
+        log_mean, mean = self._trial(s)
         zero = s == 0
-        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
             weight = np.log(np.where(zero, 1.0, s)) + log_mean  # log(s M)
             large = np.real(weight) > 600
             value = -np.log1p(np.exp(np.where(large, 0.0, weight)))
             value = np.where(large, -weight, value)
-            if trial.mean is not None:  # not through the logarithm where the product is at hand
-                product = s * trial.mean
+            if mean is not None:  # not through the logarithm where the product is at hand
+                product = s * mean
                 plain = np.isfinite(product) & (np.abs(product) < 1e250) & (product != 0)
                 value = np.where(plain, -np.log1p(np.where(plain, product, 0.0)), value)
         never = np.where(np.isposinf(np.real(log_mean)), self._never(), 0.0)
@@ -87,8 +124,9 @@ class Restarted(PassageTime):
 
     @property
     def smooth(self) -> bool:
-        """Whether the law has a smooth density; fixed reset times leave kinks in it."""
-        return self.free.smooth and self.protocol.keeps_smooth
+        """Whether the law has a smooth density; fixed reset times and overheads leave kinks."""
+        delayed = self.protocol.lost.fixed and not self.protocol.lost.none
+        return self.free.smooth and self.protocol.keeps_smooth and not delayed
 
     @property
     def known_to(self) -> float:
@@ -101,7 +139,8 @@ class Restarted(PassageTime):
 
     def log_mean(self) -> Real:
         """Logarithm of the mean, finite where the mean overflows."""
-        value = np.real(self.protocol.trial(self.free).log_mean)
+        with np.errstate(all="ignore"):
+            value = np.real(self._trial(np.zeros(self.shape))[0])
         return domain.plain(np.broadcast_to(value, self.shape))
 
     @QUIET
@@ -128,7 +167,9 @@ class Restarted(PassageTime):
         finite = np.where(np.isinf(t), 0.0, t)
         value = self.protocol.survival(self.free, finite)
         if value is None:
-            return super()._survival(t)
+            if self.smooth:
+                return super()._survival(t)
+            value = delayed(self.free, self.free, self.protocol, finite, density=False)
         never = -np.expm1(np.real(self._log_laplace(np.zeros(self.shape))))
         return np.where(np.isinf(t), never, value)
 
@@ -136,7 +177,9 @@ class Restarted(PassageTime):
         finite = np.where(np.isinf(t), 0.0, t)
         value = self.protocol.density(self.free, finite)
         if value is None:
-            return super()._density(t)
+            if self.smooth:
+                return super()._density(t)
+            value = delayed(self.free, self.free, self.protocol, finite, density=True)
         return np.where(np.isinf(t), 0.0, value)
 
     def lasting(self, period: Array, s: Any) -> Any:
@@ -152,26 +195,95 @@ class Restarted(PassageTime):
 
     def _sample(self, n: int, generator: np.random.Generator) -> Array:
         """Play the trials: draw T and the waiting time until T comes first."""
-        total = np.zeros((n, *self.shape))
-        open_ = np.ones(total.shape, dtype=bool)
-        for _ in range(_MOST_ROUNDS):
-            times = np.broadcast_to(
-                self.free._sample(n, generator).reshape(
-                    n, *(1,) * (len(self.shape) - len(self.free.shape)), *self.free.shape
-                ),
-                total.shape,
-            )
-            waits = self.protocol.waits(n, generator)
-            waits = np.broadcast_to(
-                waits.reshape(n, *(1,) * (len(self.shape) + 1 - waits.ndim), *waits.shape[1:]),
-                total.shape,
-            )
-            wins = self.protocol.wins(times, waits) | np.isinf(waits)
-            total = total + np.where(open_, np.where(wins, times, waits), 0.0)
-            open_ = open_ & ~wins
-            if not open_.any():
-                return total
+        return play(n, generator, self.shape, self.free, self.free, self.protocol)
+
+
+def play(
+    n: int,
+    generator: np.random.Generator,
+    shape: tuple[int, ...],
+    first: PassageTime,
+    then: PassageTime,
+    protocol: Protocol,
+) -> Array:
+    """Draws of a passage time whose trials after the first are those of ``then``."""
+    total = np.zeros((n, *shape))
+    open_ = np.ones(total.shape, dtype=bool)
+    free = first
+    for _ in range(_MOST_ROUNDS):
+        times = _spread(free._sample(n, generator), total)
+        waits = _spread(protocol.waits(n, generator), total)
+        wins = protocol.wins(times, waits) | np.isinf(waits)
+        spent = waits
+        if not protocol.lost.none:
+            spent = waits + protocol.lost.draws(total.shape, generator)
+        total = total + np.where(open_, np.where(wins, times, spent), 0.0)
+        open_ = open_ & ~wins
+        if not open_.any():
+            return total
+        free = then
+    raise NotConverged(
+        f"sample: some draws needed more than {_MOST_ROUNDS} resets; the chance to arrive"
+        " between two resets is too small to sample by trials"
+    )
+
+
+def _spread(draws: Array, total: Array) -> Array:
+    """Draws of shape (n, ...) against results of shape (n, more ...)."""
+    missing = (1,) * (total.ndim - draws.ndim)
+    return np.broadcast_to(draws.reshape(len(draws), *missing, *draws.shape[1:]), total.shape)
+
+
+@np.errstate(all="ignore")
+def delayed(
+    first: PassageTime, then: PassageTime, protocol: Protocol, t: Array, *, density: bool
+) -> Any:
+    """Survival or density with a fixed overhead c: a sum over the number of resets.
+
+    Exactly n resets have been lived through from the time n c on; the transform of each term is
+    smooth after its own delay, so that each is inverted there. Absolute error about 1e-11 a term.
+    """
+    lost = protocol.lost
+    smooth = first.smooth and then.smooth and protocol.keeps_smooth
+    if not (smooth and lost.fixed):
         raise NotConverged(
-            f"sample: some draws needed more than {_MOST_ROUNDS} resets; the chance to arrive"
-            " between two resets is too small to sample by trials"
+            f"survival: with {protocol!r} the law has kinks that no finite formula here resolves;"
+            " its mean, variance, transform and samples are available"
         )
+    late = np.asarray(lost.mean)
+    shape = np.broadcast_shapes(t.shape, first.shape, then.shape, protocol.shape)
+    t = np.broadcast_to(t, shape)
+    # more resets than this do not happen by then
+    often = float(np.max(t * protocol.most_resets_a_time, initial=0.0))
+    delays = np.floor(t / np.where(late > 0, late, 1e-300))
+    most = int(min(np.max(delays, initial=0.0), often + 12.0 * np.sqrt(often) + 50.0))
+    if most > 4096:
+        raise NotConverged(f"survival: t = {float(t.max()):g} holds {most} resets with an overhead")
+
+    def parts(free: PassageTime, s: Any) -> tuple[Any, Any, Any]:
+        trial = protocol.trial(free, s)
+        success = np.exp(trial.log_success)
+        spent = np.exp(trial.log_success + trial.log_mean)
+        return success, spent, 1.0 - success - s * spent
+
+    def term(number: int, quantity: int) -> Callable[[Any], Any]:
+        def transform(s: Any) -> Any:
+            if number == 0:
+                return (*parts(first, s)[:2], 1.0)[quantity]
+            success, spent, reset = parts(then, s)
+            reached = parts(first, s)[2] * reset ** (number - 1)
+            return reached * (success, spent, 1.0 / s)[quantity]
+
+        return transform
+
+    def at(transform: Callable[[Any], Any], time: Array) -> Any:
+        return np.where(time > 0, inversion.invert(transform, time), 0.0)
+
+    value: Any = np.zeros(shape)
+    for number in range(most + 1):
+        after = t - number * late
+        value = value + at(term(number, 0 if density else 1), after)
+        if number and not density:  # the reset has come, and its overhead is not over
+            reached = term(number, 2)
+            value = value + at(reached, after + late) - at(reached, after)
+    return value if density else np.where(t == 0, 1.0, value)

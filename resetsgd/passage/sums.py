@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from resetsgd.domain import Array
+from resetsgd.protocols.base import spent
 
 __all__ = ["ROUND", "Coins", "Period", "kaplan_meier", "spent"]
 
@@ -31,12 +32,6 @@ def kaplan_meier(arrivals: Array, losses: Array) -> tuple[Array, Array]:
     stay = left * np.cumprod(np.where(complete, 1.0, 1.0 - hazard), axis=-1)
     before = np.concatenate([np.ones_like(left[..., :1]), stay[..., :-1]], axis=-1)
     return np.where(complete, arrivals / runs, before * hazard), stay
-
-
-def spent(end: Any, s: Any) -> Any:
-    """Integral of exp(-s t) over 0 < t < end."""
-    safe = np.where(s == 0, 1.0, s)
-    return np.where(s == 0, end, -np.expm1(-safe * end) / safe)
 
 
 class Period:

@@ -5,6 +5,23 @@ A process knows its parameters and nothing else: passage times, simulations and 
 """
 
 from resetsgd.processes.base import Process
+from resetsgd.processes.bessel import Bessel
 from resetsgd.processes.drift_diffusion import DriftDiffusion
+from resetsgd.processes.landscape import Landscape
+from resetsgd.processes.linear_trap import LinearTrap
+from resetsgd.processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
+from resetsgd.processes.quadratic_sgd import QuadraticSGD
+from resetsgd.processes.random_walk import RandomWalk
+from resetsgd.processes.telegraph import Telegraph
 
-__all__ = ["DriftDiffusion", "Process"]
+__all__ = [
+    "Bessel",
+    "DriftDiffusion",
+    "Landscape",
+    "LinearTrap",
+    "OrnsteinUhlenbeck",
+    "Process",
+    "QuadraticSGD",
+    "RandomWalk",
+    "Telegraph",
+]

@@ -17,8 +17,24 @@ positive quantities: nothing here subtracts nearly equal numbers.
 from __future__ import annotations
 
 from resetsgd.protocols.base import Clocked, Protocol, Trial
+from resetsgd.protocols.families import Gamma, Pareto, Uniform, Weibull
 from resetsgd.protocols.geometric import Geometric
 from resetsgd.protocols.poisson import Poisson
 from resetsgd.protocols.sharp import Sharp
+from resetsgd.protocols.waiting import Waiting, WaitingMoments, WaitingTime
 
-__all__ = ["Clocked", "Geometric", "Poisson", "Protocol", "Sharp", "Trial"]
+__all__ = [
+    "Clocked",
+    "Gamma",
+    "Geometric",
+    "Pareto",
+    "Poisson",
+    "Protocol",
+    "Sharp",
+    "Trial",
+    "Uniform",
+    "Waiting",
+    "WaitingMoments",
+    "WaitingTime",
+    "Weibull",
+]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, NamedTuple, Self
 from typing import Protocol as Interface
 
 import numpy as np
 
 from resetsgd.domain import Array, Real
+from resetsgd.protocols.overhead import Overhead
 
-__all__ = ["Clocked", "Protocol", "Trial", "hat_weights"]
+__all__ = ["Clocked", "Protocol", "Trial", "hat_weights", "spent"]
 
 
 class Trial(NamedTuple):
@@ -38,6 +39,18 @@ class Clocked(Interface):
     def trial_lattice(self, log_keep: Any, step: Any, s: Any, look_first: bool) -> Trial:
         """Trial against a coin at every multiple of ``step``, kept with log-probability given."""
 
+    def trial_waiting(self, law: Any, s: Any = 0.0) -> Trial:
+        """Trial against a waiting time of any law, a ``WaitingTime``."""
+
+    def moments_waiting(self, law: Any) -> Any:
+        """Moments of a trial against a waiting time of any law, as ``WaitingMoments``."""
+
+    def survival_waiting(self, law: Any, t: Any) -> Any:
+        """P(restarted passage time > t) under a waiting time of any law."""
+
+    def density_waiting(self, law: Any, t: Any) -> Any:
+        """Density of the restarted passage time under a waiting time of any law."""
+
     def mean_exponential(self, rate: Any) -> Any:
         """Mean under exponential waiting times."""
 
@@ -57,6 +70,13 @@ class Clocked(Interface):
     def density(self, t: Any) -> Any:
         """Density of T at t."""
 
+    def hazard(self, t: Any) -> Any:
+        """Density over survival at t."""
+
+    @property
+    def tail_resolved(self) -> float:
+        """Survival probability down to which the hazard has digits."""
+
     def restricted_mean(self, tau: Any) -> Any:
         """E[min(T, tau)]."""
 
@@ -67,10 +87,23 @@ class Clocked(Interface):
         """Variance of T given T < tau."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Protocol(ABC):
-    """Base of all protocols; compares and hashes by parameter values."""
+    """Base of all protocols; compares and hashes by parameter values.
 
+    A subclass is the law of the waiting time between resets: it supplies ``trial``, ``_var``,
+    ``waits``, ``at_frequency`` and ``age_weights``, and whatever else it knows in closed form. The
+    methods that begin with an underscore leave the overhead out; it is put in here.
+
+    Parameters
+    ----------
+    overhead : float, array or frozen distribution of ``scipy.stats``, default 0
+        Time lost at each reset, keyword only.
+    """
+
+    overhead: Any = field(default=0.0, kw_only=True)
+    sources: ClassVar[tuple[str, ...]] = ()
+    """Keys of ``resetsgd.citations``."""
     parameter: ClassVar[str]
     """Name of the parameter that ``best`` optimises."""
     slope_noise: ClassVar[float] = 1e-12
@@ -80,8 +113,24 @@ class Protocol(ABC):
     slope_of_samples: ClassVar[bool] = True
     """Whether the mean of a sample of times is smooth in the parameter."""
 
+    def __post_init__(self) -> None:
+        lost = Overhead(self.overhead)
+        if lost.fixed:
+            object.__setattr__(self, "overhead", lost.mean)
+        object.__setattr__(self, "_lost", lost)
+
+    def __repr__(self) -> str:
+        ordered = sorted(fields(self), key=lambda item: bool(item.kw_only))
+        values = ((item, getattr(self, item.name)) for item in ordered)
+        shown = (
+            f"{item.name}={value!r}"
+            for item, value in values
+            if item.default is MISSING or np.any(value != item.default)
+        )
+        return f"{type(self).__name__}({', '.join(shown)})"
+
     def _key(self) -> tuple[object, ...]:
-        values = (np.asarray(getattr(self, field.name)) for field in fields(self))
+        values = (np.asarray(getattr(self, item.name)) for item in fields(self))
         return (type(self), *((value.shape, value.tobytes()) for value in values))
 
     def __eq__(self, other: object) -> bool:
@@ -93,7 +142,13 @@ class Protocol(ABC):
     @property
     def shape(self) -> tuple[int, ...]:
         """Common shape of the parameters."""
-        return np.broadcast_shapes(*(np.shape(getattr(self, field.name)) for field in fields(self)))
+        return np.broadcast_shapes(*(np.shape(getattr(self, item.name)) for item in fields(self)))
+
+    @property
+    def lost(self) -> Overhead:
+        """The law of the time lost at each reset."""
+        lost: Overhead = self.__dict__["_lost"]
+        return lost
 
     @property
     def value(self) -> Real:
@@ -131,15 +186,84 @@ class Protocol(ABC):
 
     def mean(self, free: Clocked) -> Any:
         """Mean of the restarted passage time."""
+        mean = self._mean(free)
+        if self.lost.none:
+            return mean
+        with np.errstate(all="ignore"):
+            # no reset costs nothing, also where the mean without resets is infinite
+            resets = np.asarray(self.resets(free))
+            return mean + np.where(resets > 0, self.lost.mean * resets, 0.0)
+
+    def var(self, free: Clocked) -> Any:
+        """Variance of the restarted passage time."""
+        var, lost = self._var(free), self.lost
+        if lost.none:
+            return var
+        with np.errstate(all="ignore"):
+            # A geometric number n of failed trials, each R | R < T and the time lost after it.
+            resets = np.asarray(self.resets(free))
+            failed = self.failed(free) / -np.expm1(self.trial(free).log_success)
+            twice = 2.0 * failed + lost.mean
+            extra = resets * lost.var + resets * (1.0 + resets) * lost.mean * twice
+            return var + np.where(resets > 0, extra, 0.0)
+
+    def resets(self, free: Clocked) -> Any:
+        """Mean number of resets before arrival; ``inf`` if it never arrives between two resets."""
+        with np.errstate(all="ignore"):
+            return np.expm1(-np.real(self.trial(free).log_success))
+
+    def slope(self, free: Clocked) -> Any:
+        """d log(mean) / d log(frequency), or None where only values can be compared."""
+        slope = self._slope(free)
+        if slope is None or self.lost.none:
+            return slope
+        tilt = self._resets_slope(free)
+        if tilt is None:
+            return None
+        with np.errstate(all="ignore"):
+            mean, lost = self._mean(free), self.lost.mean * np.asarray(self.resets(free))
+            return (slope * mean + tilt * lost) / (mean + lost)
+
+    def tilt(self, free: Clocked) -> Any:
+        """The slope up to a positive factor, resolved also where the slope is below rounding."""
+        return self.slope(free)
+
+    def failed(self, free: Clocked) -> Any:
+        """E[R; R < T], the mean time spent in a trial that ends by a reset, counted as 0 else."""
+        trial = self.trial(free)
+        with np.errstate(all="ignore"):
+            h = 1e-3 * np.exp(-trial.log_mean)
+            # E[min(T, R)] less E[T; T < R], a fourth-order difference of the success in s
+            success = [np.exp(self.trial(free, 1j * k * h).log_success) for k in (1, 2)]
+            won = -(8.0 * np.imag(success[0]) - np.imag(success[1])) / (6.0 * h)
+            return np.maximum(np.exp(trial.log_mean + trial.log_success) - won, 0.0)
+
+    def squared(self, free: Clocked) -> Any:
+        """E[min(T, R)²], from the variance of the restarted time."""
+        trial = self.trial(free)
+        with np.errstate(all="ignore"):
+            success, mean = np.exp(trial.log_success), np.exp(trial.log_mean)
+            return success * (self._var(free) + mean**2) - 2.0 * self.failed(free) * mean
+
+    @property
+    def most_resets_a_time(self) -> Any:
+        """A bound on the mean number of resets per unit time; ``inf`` where none is known."""
+        return np.inf
+
+    def _mean(self, free: Clocked) -> Any:
         with np.errstate(over="ignore"):
             return np.exp(self.trial(free).log_mean)
 
     @abstractmethod
-    def var(self, free: Clocked) -> Any:
+    def _var(self, free: Clocked) -> Any:
         """Variance of the restarted passage time."""
 
-    def slope(self, free: Clocked) -> Any:
+    def _slope(self, free: Clocked) -> Any:
         """d log(mean) / d log(frequency), or None where only values can be compared."""
+        return None
+
+    def _resets_slope(self, free: Clocked) -> Any:
+        """d log(resets) / d log(frequency), or None."""
         return None
 
     def survival(self, free: Clocked, t: Array) -> Any:
@@ -154,6 +278,14 @@ class Protocol(ABC):
         """Integral of exp(-su) survival(u) over (0, t) where a finite formula exists, else None."""
         return None
 
+    def continued(self, free: Clocked, t: Array, first: Any, later: Any) -> Any:
+        """A function of t for a trial that goes on, after a reset, as something else; or None.
+
+        ``first(t)`` is the function without resets (survival or density of ``free``), ``later(u)``
+        the one from a reset on, a time u after it; sums or integrals over the first reset.
+        """
+        return None
+
     @abstractmethod
     def waits(self, n: int, generator: np.random.Generator) -> Array:
         """Independent waiting times between resets, shape (n,) + shape of the parameters."""
@@ -161,6 +293,12 @@ class Protocol(ABC):
     def wins(self, times: Array, waits: Array) -> Any:
         """Where an arrival counts against a reset due at ``waits``: strictly before it."""
         return times < waits
+
+
+def spent(end: Any, s: Any) -> Any:
+    """Integral of exp(-s t) over 0 < t < end."""
+    safe = np.where(s == 0, 1.0, s)
+    return np.where(s == 0, end, -np.expm1(-safe * end) / safe)
 
 
 def hat_weights(areas: Array, gap: Array, rest: Array) -> tuple[Array, Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -20,7 +20,7 @@ _MOST_COINS = 2**20
 """Longest renewal sequence that is summed; 0.3 s, 32 MB."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Geometric(Protocol):
     """A coin at every multiple of ``step`` resets with a fixed probability.
 
@@ -37,6 +37,10 @@ class Geometric(Protocol):
     order : {"move-coin-look", "move-look-coin"}
         Whether an arrival in the step of a reset is lost (default, the published training method)
         or counts.
+    success : float or array, default 1
+        Probability that a reset works; otherwise nothing happens, and no time is lost.
+    overhead : float, array or frozen distribution of ``scipy.stats``, default 0
+        Time lost at each reset that works; the next coin comes one step after it.
 
     Raises
     ------
@@ -56,15 +60,24 @@ class Geometric(Protocol):
     probability: Real
     step: Real = 1.0
     order: str = "move-coin-look"
+    success: Real = field(default=1.0, kw_only=True)
+    sources: ClassVar[tuple[str, ...]] = ("kusmierz2014",)
     parameter: ClassVar[str] = "probability"
     slope_noise: ClassVar[float] = 1e-11
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "success", domain.probability("success", self.success))
         value = domain.probability("probability", self.probability)
         object.__setattr__(self, "probability", value)
         object.__setattr__(self, "step", domain.positive("step", self.step))
         domain.choice("order", self.order, ("move-coin-look", "move-look-coin"))
         domain.broadcast(probability=self.probability, step=self.step)
+
+    @property
+    def working_probability(self) -> Array:
+        """Probability that a coin resets and the reset works."""
+        return np.asarray(self.probability) * np.asarray(self.success)
 
     @property
     def rate(self) -> Real:
@@ -94,7 +107,7 @@ class Geometric(Protocol):
 
         With ``order="move-look-coin"`` the look comes before the coin: ages from one step on.
         """
-        p = np.asarray(self.probability)[..., None]
+        p = self.working_probability[..., None]
         if np.ndim(self.step):
             raise DomainError("step", self.step, "a single number for a long-run average")
         step = float(np.asarray(self.step))
@@ -123,22 +136,22 @@ class Geometric(Protocol):
     def trial(self, free: Clocked, s: Any = 0.0) -> Trial:
         """Trial between two resets: T against a geometric number of steps."""
         with np.errstate(divide="ignore"):
-            log_keep = np.log1p(-np.asarray(self.probability))
+            log_keep = np.log1p(-self.working_probability)
         return free.trial_lattice(log_keep, self.step, s, self.look_first)
 
     @np.errstate(all="ignore")
-    def var(self, free: Clocked) -> Any:
+    def _var(self, free: Clocked) -> Any:
         """M(0)² - 2 M'(0), M' by imaginary steps: absolute error about 1e-12 mean²."""
         scale = np.exp(self.trial(free).log_mean)
-        rate = np.asarray(self.rate)
+        rate = np.asarray(-np.log1p(-self.working_probability) / self.step)
         h = np.where(rate > 0, _STEP * np.minimum(1.0 / scale, rate), 1e-30 / scale)
         slope = _imaginary_slope(lambda x: np.exp(self.trial(free, x).log_mean), h)
         value = np.maximum(scale * scale - 2.0 * slope, 0.0)
         return np.where(np.isfinite(scale * scale), value, np.inf)
 
-    def slope(self, free: Clocked) -> Any:
+    def _slope(self, free: Clocked) -> Any:
         """d log(mean) / d log(frequency), by imaginary steps in the logarithm of the coin."""
-        log_keep = np.log1p(-np.asarray(self.probability))
+        log_keep = np.log1p(-self.working_probability)
 
         def log_mean(x: Any) -> Any:
             return free.trial_lattice(
@@ -147,19 +160,112 @@ class Geometric(Protocol):
 
         return _imaginary_slope(log_mean, _STEP)
 
+    def _resets_slope(self, free: Clocked) -> Any:
+        """d log(resets) / d log(frequency), by the same imaginary steps."""
+        log_keep = np.log1p(-self.working_probability)
+
+        def log_resets(x: Any) -> Any:
+            log_success = free.trial_lattice(
+                log_keep * (1.0 + x), self.step, 0.0, self.look_first
+            ).log_success
+            return np.log(np.expm1(-log_success))
+
+        return _imaginary_slope(log_resets, _STEP)
+
     def survival(self, free: Clocked, t: Array) -> Any:
         """Sum over the number of coins since the last reset, by the discrete renewal sequence."""
-        return self._renewal(free, free.survival, t)
+        if self.lost.none:
+            return self._renewal(free, free.survival, t)
+        return self._delayed(free, free.survival, t, 1.0) if self.lost.fixed else None
 
     def density(self, free: Clocked, t: Array) -> Any:
         """Density between coins, by the same renewal sequence."""
-        return self._renewal(free, free.density, t)
+        if self.lost.none:
+            return self._renewal(free, free.density, t)
+        return self._delayed(free, free.density, t, 0.0) if self.lost.fixed else None
 
     def lasting(self, free: Clocked, t: Array, s: Any) -> Any:
         """The survival integrated stretch by stretch, by the same renewal sequence; at s = 0."""
-        if np.any(s != 0):
+        if np.any(s != 0) or not self.lost.none:
             return None
         return self._renewal(free, free.restricted_mean, t, integrated=True)
+
+    @np.errstate(all="ignore")
+    def continued(self, free: Clocked, t: Array, first: Any, later: Any) -> Any:
+        """Sum over the coin of the first reset."""
+        chance, spacing = self._single(free)
+        t = np.asarray(t, np.float64)
+        flat = np.atleast_1d(t).ravel()
+        lattice, fail, keep = self._coins(free, chance, spacing, float(flat.max(initial=0.0)))
+        slack = 4.0 * np.finfo(np.float64).eps
+        coins = np.floor(flat / spacing * (1.0 + slack)).astype(int)
+        values = keep[np.minimum(coins, fail.size)] * np.asarray(first(flat))
+        if lattice.size:
+            after = flat[:, None] * (1.0 + slack) - lattice
+            there = after >= 0
+            values = values + np.where(there, later(np.maximum(after, 0.0)), 0.0) @ fail
+        return values.reshape(t.shape)
+
+    def _single(self, free: Clocked) -> tuple[float, float]:
+        """The probability and the step as numbers."""
+        if np.shape(free.survival(1.0)) or self.shape:
+            raise DomainError("free", free, "of scalar parameters for a law under Geometric")
+        return float(self.working_probability), float(np.asarray(self.step))
+
+    def _coins(
+        self, free: Clocked, chance: float, spacing: float, time: float
+    ) -> tuple[Array, Array, Array]:
+        """Times of the coins up to a time, the chance of a reset at each, and to keep up to each.
+
+        The last has one entry more: the one before the first coin.
+        """
+        ratio = time / spacing * (1.0 + 4.0 * np.finfo(np.float64).eps)
+        if ratio > _MOST_COINS:
+            raise NotConverged(
+                f"t = {time:g} is {ratio:g} coins away; the renewal sum is bounded at"
+                f" {_MOST_COINS}: use Poisson(rate=probability.rate) for coins this dense"
+            )
+        numbers = np.arange(1, int(ratio) + 1)
+        keep = np.concatenate([[1.0], (1.0 - chance) ** numbers])
+        before = 1.0 if self.look_first else 1.0 - 4.0 * np.finfo(np.float64).eps
+        late = np.asarray(free.survival(numbers * spacing * before))
+        return numbers * spacing, chance * keep[:-1] * late, keep
+
+    @np.errstate(all="ignore")
+    def _delayed(self, free: Clocked, function: Any, t: Array, waiting: float) -> Any:
+        """With a fixed overhead c: resets end at the times k step + n c, n of them after k coins.
+
+        ``waiting`` is the value while time is lost.
+        """
+        chance, spacing = self._single(free)
+        lost = float(np.asarray(self.lost.mean))
+        t = np.asarray(t, np.float64)
+        flat = np.atleast_1d(t).ravel()
+        longest = float(flat.max(initial=0.0))
+        _, fail, keep = self._coins(free, chance, spacing, longest)
+        most = int(longest / (spacing + lost)) + 1
+        if most * (fail.size + 1) * flat.size > 2**28:
+            raise NotConverged(f"t = {longest:g} holds too many coins to sum over with an overhead")
+        size = 1 << (2 * fail.size + 1).bit_length()
+        spectrum = np.fft.rfft(np.concatenate([[0.0], fail]), size)
+        ended = np.zeros(fail.size + 1)
+        ended[0] = 1.0
+        values = np.zeros(flat.size)
+        numbers = np.arange(fail.size + 1)
+        slack = 4.0 * np.finfo(np.float64).eps
+        for n in range(most + 1):
+            ages = flat[:, None] * (1.0 + slack) - numbers * spacing - n * lost
+            there = ages >= 0
+            coins = np.floor(np.where(there, ages, 0.0) / spacing).astype(int)
+            parts = keep[np.minimum(coins, fail.size)] * np.asarray(function(np.maximum(ages, 0.0)))
+            if n:
+                parts = np.where((ages < 0) & (ages >= -lost), waiting, np.where(there, parts, 0.0))
+            else:
+                parts = np.where(there, parts, 0.0)
+            values = values + parts @ ended
+            ended = np.maximum(np.fft.irfft(np.fft.rfft(ended, size) * spectrum, size), 0.0)
+            ended = ended[: fail.size + 1]
+        return values.reshape(t.shape)
 
     @np.errstate(all="ignore")
     def _renewal(self, free: Clocked, function: Any, t: Array, integrated: bool = False) -> Any:
@@ -171,7 +277,9 @@ class Geometric(Protocol):
         """
         if np.shape(free.survival(1.0)):
             raise DomainError("free", free, "of scalar parameters for a law under Geometric")
-        p, step, t = np.broadcast_arrays(self.probability, self.step, np.asarray(t, np.float64))
+        p, step, t = np.broadcast_arrays(
+            self.working_probability, self.step, np.asarray(t, np.float64)
+        )
         before = 1.0 if self.look_first else 1.0 - 4.0 * np.finfo(np.float64).eps
         pieces = []
         for chance, spacing in {
@@ -216,8 +324,8 @@ class Geometric(Protocol):
 
     def waits(self, n: int, generator: np.random.Generator) -> Array:
         """Steps up to and including the first reset, times the step."""
-        p = np.asarray(self.probability)
-        shape = (n, *np.shape(self.rate))
+        p = self.working_probability
+        shape = (n, *np.broadcast_shapes(p.shape, np.shape(self.step)))
         draws = generator.geometric(np.where(p > 0, p, 1.0), size=shape).astype(np.float64)
         return np.where(p > 0, draws * self.step, np.inf)
 

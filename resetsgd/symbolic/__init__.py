@@ -11,10 +11,37 @@ Examples
 >>> from resetsgd.symbolic import drift_diffusion
 >>> drift_diffusion.squared_cv()
 2*D/(L*v)
+
+The package can be called: with a passage time, it gives its formulas.
+
+>>> import resetsgd as rs
+>>> T = rs.first_passage(rs.DriftDiffusion(drift=-1.0, diffusivity=1.0), start=1.0, target=0.0)
+>>> rs.symbolic(T.under(rs.Poisson)).mean
+(exp(L*(-v + sqrt(4*D*r + v**2))/(2*D)) - 1)/r
 """
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
 from resetsgd.symbolic import drift_diffusion, optimum, renewal, symbols
 
 __all__ = ["drift_diffusion", "optimum", "renewal", "symbols"]
+
+if TYPE_CHECKING:
+    from resetsgd.symbolic.expressions import Expression
+
+
+class _Callable(ModuleType):
+    """This package, so that ``rs.symbolic(T)`` and ``rs.symbolic.renewal`` are both there."""
+
+    def __call__(self, passage: Any) -> Expression:
+        from resetsgd.symbolic.expressions import symbolic
+
+        return symbolic(passage)
+
+
+symbolic = sys.modules[__name__]
+symbolic.__class__ = _Callable

@@ -22,6 +22,8 @@ __all__ = [
     "optimality_equation",
     "outward_rate",
     "pays",
+    "sharp_near_critical_period",
+    "sharp_pays",
     "small_rate_limit",
     "small_rate_series",
 ]
@@ -256,3 +258,45 @@ def small_rate_series(order: int = 2) -> sp.Expr:
     toward = sp.Symbol("v", positive=True)
     expanded = sp.series(mean_under_poisson().subs(v, toward), r, 0, order + 1).removeO()
     return sp.expand(expanded.subs(toward, v))
+
+
+def sharp_pays() -> Relational:
+    """When some fixed period shortens the passage: Pe < 2, twice the bound of Poisson resets.
+
+    Returns
+    -------
+    sympy.core.relational.Relational
+        Condition on v, L, D.
+
+    Notes
+    -----
+    The mean residual life of the inverse-Gaussian law rises to 4 D/v²; resets after a long period
+    pay as soon as that exceeds the mean L/v. **Source**: Eliazar and Reuveni, J. Phys. A 53, 405004
+    (2020), for the criterion; derived in ``theory/09_transitions.py``.
+
+    Examples
+    --------
+    >>> sharp_pays()
+    L*v/(2*D) < 2
+    """
+    return sp.Lt(peclet_number(), 2)
+
+
+def sharp_near_critical_period() -> sp.Expr:
+    r"""Best period for Pe -> 2 from below: :math:`\tau^* \to \frac{3}{2 Pe (2 - Pe)} L^2/D`.
+
+    Returns
+    -------
+    sympy.Expr
+        Time, in ``symbols.peclet``; it diverges, and the gain vanishes faster than any power.
+
+    Notes
+    -----
+    **Source**: derived here, in ``theory/09_transitions.py``.
+
+    Examples
+    --------
+    >>> sharp_near_critical_period().subs({D: 1, L: 1, Pe: sp.Rational(19, 10)}).evalf(6)
+    7.89474
+    """
+    return 3 * L**2 / (2 * D * Pe * (2 - Pe))

@@ -16,9 +16,15 @@ from resetsgd.symbolic.symbols import moment, overhead
 
 __all__ = [
     "landau_coefficient",
+    "laplace_of_trials",
     "laplace_under_poisson",
+    "mean_from_elsewhere",
+    "mean_of_trials",
     "mean_under_poisson",
     "pays_at_small_rate",
+    "pays_from_elsewhere",
+    "response_slope",
+    "second_moment_of_trials",
     "second_moment_under_poisson",
     "small_rate_series",
     "stationarity",
@@ -261,3 +267,163 @@ def landau_coefficient() -> sp.Expr:
     """
     cubic = sp.expand(small_rate_series(2)).coeff(r, 2)
     return sp.expand(cubic.subs(moment(2), 2 * moment(1) ** 2))
+
+
+won = sp.Symbol("a", positive=True)
+"""P(T < R): the trial is won."""
+stretch = sp.Symbol("m", positive=True)
+"""E[min(T, R)]: mean length of a trial."""
+square = sp.Symbol("q", positive=True)
+"""E[min(T, R)²]."""
+lost_time = sp.Symbol("b1", positive=True)
+"""E[R; R < T]: time spent in trials that are lost."""
+second_overhead = sp.Symbol("c2", nonnegative=True)
+"""E[C²], the second moment of the overhead."""
+
+
+def mean_of_trials() -> sp.Expr:
+    r"""Mean under any protocol, :math:`(E[\min(T, R)] + c P(R \le T)) / P(T < R)`.
+
+    Returns
+    -------
+    sympy.Expr
+        Time, in ``stretch`` E[min(T, R)], ``won`` P(T < R) and ``symbols.overhead`` c, of
+        independent waiting times R.
+
+    Notes
+    -----
+    **Source**: Pal and Reuveni, Phys. Rev. Lett. 118, 030603 (2017); derived in
+    ``theory/08_any_protocol.py``.
+
+    Examples
+    --------
+    >>> mean_of_trials().subs(overhead, 0)
+    m/a
+    """
+    return (stretch + overhead * (1 - won)) / won
+
+
+def second_moment_of_trials() -> sp.Expr:
+    r"""Second moment under any protocol, with overhead.
+
+    :math:`(E[\min^2] + 2 E[R; R<T] (c + M) + P(R \le T) (E[C^2] + 2 c M)) / P(T < R)`, M the
+    mean. Forgetting the cross terms underestimates it.
+
+    Returns
+    -------
+    sympy.Expr
+        Time², in the symbols of :func:`mean_of_trials`, ``square``, ``lost_time`` and
+        ``second_overhead``.
+
+    Notes
+    -----
+    **Source**: Pal and Reuveni, Phys. Rev. Lett. 118, 030603 (2017), without overhead; derived in
+    ``theory/08_any_protocol.py``.
+
+    Examples
+    --------
+    >>> second_moment_of_trials().subs({overhead: 0, second_overhead: 0})
+    (q + 2*b1*m/a)/a
+    """
+    mean = mean_of_trials()
+    cross = 2 * lost_time * (overhead + mean)
+    return (square + cross + (1 - won) * (second_overhead + 2 * overhead * mean)) / won
+
+
+def laplace_of_trials(ratio: sp.Expr | None = None) -> sp.Expr:
+    r"""Laplace transform under any protocol without overhead, :math:`1 / (1 + s M(s))`.
+
+    Parameters
+    ----------
+    ratio : sympy.Expr, optional
+        M(s), the integral of exp(-s t) P(min(T, R) > t) over E[exp(-s T); T < R].
+
+    Returns
+    -------
+    sympy.Expr
+        Dimensionless, in ``symbols.laplace_variable``.
+
+    Notes
+    -----
+    **Source**: Pal and Reuveni, Phys. Rev. Lett. 118, 030603 (2017); derived in
+    ``theory/08_any_protocol.py``.
+
+    Examples
+    --------
+    >>> laplace_of_trials()
+    1/(s*M(s) + 1)
+    """
+    return 1 / (1 + s * (sp.Function("M")(s) if ratio is None else ratio))
+
+
+def mean_from_elsewhere(first: sp.Expr | None = None, later: sp.Expr | None = None) -> sp.Expr:
+    r"""Mean under Poisson resetting to another point than the start, :math:`(1 - f_0)/(r f)`.
+
+    Parameters
+    ----------
+    first, later : sympy.Expr, optional
+        Laplace transforms, in ``symbols.laplace_variable``, of the passage time from the start and
+        from the reset point.
+
+    Returns
+    -------
+    sympy.Expr
+        Time, in ``symbols.rate``.
+
+    Notes
+    -----
+    **Source**: Evans and Majumdar, Phys. Rev. Lett. 106, 160601 (2011); derived in
+    ``theory/08_any_protocol.py``.
+
+    Examples
+    --------
+    >>> mean_from_elsewhere()
+    (1 - f0(r))/(r*f(r))
+    """
+    f0 = sp.Function("f0")(r) if first is None else first.subs(s, r)
+    f = sp.Function("f")(r) if later is None else later.subs(s, r)
+    return (1 - f0) / (r * f)
+
+
+def pays_from_elsewhere() -> Relational:
+    r"""When rare resets to another point pay: :math:`T_r < T_2 / (2 T_1)`.
+
+    The mean from the reset point must lie below the mean residual time from the start.
+
+    Returns
+    -------
+    sympy.core.relational.Relational
+        In ``symbols.moment(1)``, ``symbols.moment(2)`` of the time from the start and the symbol
+        ``Tr`` of the mean from the reset point.
+
+    Notes
+    -----
+    **Source**: derived in ``theory/08_any_protocol.py``.
+
+    Examples
+    --------
+    >>> pays_from_elsewhere()
+    Tr < T2/(2*T1)
+    """
+    return sp.Lt(sp.Symbol("Tr", positive=True), moment(2) / (2 * moment(1)))
+
+
+def response_slope() -> sp.Expr:
+    r"""Slope of the mean at vanishing rate of a perturbation, :math:`T_1 (T_a + c) - T_2/2`.
+
+    Returns
+    -------
+    sympy.Expr
+        Time², with the symbol ``Ta`` for the mean time from a perturbation to the end, whatever the
+        age; of a restart it is T1.
+
+    Notes
+    -----
+    **Source**: Keidar and Reuveni, arXiv:2410.16129; derived in ``theory/08_any_protocol.py``.
+
+    Examples
+    --------
+    >>> response_slope()
+    T1*(Ta + c) - T2/2
+    """
+    return moment(1) * (sp.Symbol("Ta", positive=True) + overhead) - moment(2) / 2

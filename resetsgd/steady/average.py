@@ -1,4 +1,4 @@
-"""Where it sits under resetting: long-run averages."""
+"""Long-run averages of a reset-free curve over the age of the process."""
 
 from __future__ import annotations
 

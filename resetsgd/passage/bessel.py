@@ -1,0 +1,379 @@
+"""First passage of a Bessel process, in closed form and arranged for float64.
+
+The formulas are derived in ``theory/05_bessel.py``; here they are only arranged so that nothing
+cancels or overflows before the result does.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy import special
+
+from resetsgd import domain
+from resetsgd.domain import Array, Real, RealLike
+from resetsgd.errors import DomainError
+from resetsgd.passage.base import QUIET, PassageTime
+from resetsgd.passage.bessel_functions import log_hyp, log_phi, ratio_i, ratio_k
+from resetsgd.passage.inversion import invert
+from resetsgd.passage.sided import invert_table
+from resetsgd.processes import Bessel
+from resetsgd.protocols import Trial
+
+__all__ = ["BesselPassage", "passage"]
+
+_GAUSS, _WEIGHTS = np.polynomial.legendre.leggauss(20)
+_LATEST = 1e290
+"""Latest time that is drawn; what comes later, in two dimensions one in 300, is drawn as inf."""
+
+
+def passage(process: Bessel, start: RealLike, target: Any, wall: Any) -> PassageTime:
+    """The passage time for a kind of target; what ``first_passage`` calls."""
+    if isinstance(target, tuple) or wall is not None:
+        raise DomainError("target", target, "one radius, without a wall")
+    return BesselPassage(process, start, target)
+
+
+class BesselPassage(PassageTime):
+    r"""First passage of :class:`~resetsgd.Bessel` to a radius.
+
+    With :math:`\nu = 1 - d/2` and :math:`k = \sqrt{s/D}`, E[exp(-sT)] is
+    :math:`(r_0/a)^\nu K_\nu(k r_0)/K_\nu(k a)` from outside and
+    :math:`(r_0/a)^\nu I_{-\nu}(k r_0)/I_{-\nu}(k a)` from inside. To the origin from outside T is
+    :math:`r_0^2/4D` over a Gamma variable of shape :math:`\nu`.
+
+    Parameters
+    ----------
+    process : Bessel
+        What moves.
+    start : float or array
+        Starting radius, length; at least 0. Arrays broadcast.
+    target : float or array
+        Radius to reach, length. Below the start: any dimension if positive, a dimension below 2 if
+        0. Above the start: a positive dimension.
+
+    Raises
+    ------
+    DomainError
+        If a radius is negative or not finite, the start is at the target, or the dimension does
+        not admit the target.
+
+    Notes
+    -----
+    From outside the mean is finite for d < 0 only; above d = 2 the target is reached with
+    probability :math:`(a/r_0)^{d-2}`. Between 0 and 2 the origin reflects.
+
+    Accuracy: moments and transform as in docs/accuracy.md. Survival and density in closed form for
+    target 0, by Laplace inversion otherwise.
+
+    **Source**: S. Redner, *A Guide to First-Passage Processes* (2001), chapters 6 and 7; S. Ray and
+    S. Reuveni, J. Chem. Phys. 152, 234110 (2020). Derived in ``theory/05_bessel.py``.
+
+    Examples
+    --------
+    >>> import resetsgd as rs
+    >>> T = rs.first_passage(rs.Bessel(dimension=3, diffusivity=1.0), start=2.0, target=1.0)
+    >>> T.laplace(0.0), T.mean()
+    (0.5, inf)
+    >>> rs.first_passage(rs.Bessel(dimension=2, diffusivity=1.0), start=0.0, target=1.0).mean()
+    0.25
+    """
+
+    sources: ClassVar[tuple[str, ...]] = ("evans2014", "ray2020")
+    derivation: ClassVar[str] = "theory/05_bessel.py"
+
+    def __init__(self, process: Bessel, start: RealLike, target: RealLike) -> None:
+        r0 = np.asarray(domain.nonnegative("start", start))
+        end = np.asarray(domain.nonnegative("target", target))
+        d = np.asarray(process.dimension)
+        self._shape = domain.broadcast(
+            dimension=d, diffusivity=process.diffusivity, start=r0, target=end
+        )
+        if (r0 == end).any():
+            raise DomainError("start", start, f"different from the target, got {target!r}")
+        self._inward = r0 > end
+        if np.any(~self._inward & (d <= 0)):
+            raise DomainError("target", target, "below the start for a dimension <= 0")
+        if np.any((end == 0) & (d >= 2)):
+            raise DomainError("target", target, "positive for a dimension >= 2: 0 is not reached")
+        self.process = process
+        self.start, self.target = domain.plain(r0), domain.plain(end)
+        shape = self._shape
+        self._r, self._a = np.broadcast_to(r0, shape), np.broadcast_to(end, shape)
+        self._inward = np.broadcast_to(self._inward, shape)
+        self._d = np.broadcast_to(d, shape)
+        self._D = np.broadcast_to(np.asarray(process.diffusivity), shape)
+        self._nu = np.broadcast_to(1.0 - 0.5 * d, shape)
+        low, high = np.minimum(self._r, self._a), np.maximum(self._r, self._a)
+        with np.errstate(divide="ignore", over="ignore"):
+            close = high < 2.0 * np.where(low > 0, low, -1.0)
+            apart = np.log1p(np.where(close, (high - low) / np.where(low > 0, low, 1.0), 0.0))
+            self._log_ratio = np.where(close, apart, np.log(high) - np.log(low))
+
+    def __repr__(self) -> str:
+        return f"first_passage({self.process}, start={self.start}, target={self.target})"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the parameters."""
+        return self._shape
+
+    # Transform -------------------------------------------------------------------------------
+
+    @property
+    def _log_arrive(self) -> Any:
+        """Logarithm of the probability to arrive, (d - 2) log(a/r0) from outside above d = 2."""
+        escapes = self._inward & (self._nu < 0)
+        return np.where(escapes, 2.0 * self._nu * np.where(escapes, self._log_ratio, 0.0), 0.0)
+
+    @QUIET
+    def _log_laplace(self, s: Any) -> Any:
+        s = np.asarray(s)
+        if not np.iscomplexobj(s):
+            return self._real(s.astype(np.float64))
+        real, imaginary = s.real, s.imag
+        if np.all((real >= 0) & (np.abs(imaginary) <= 1e-8 * real)):  # a step for a derivative
+            return self._real(real) - 1j * imaginary * self._delay(real)
+        return self._complex(s)
+
+    def _spread(self, s: Any) -> tuple[Any, ...]:
+        """s, order, k r0, k a, direction and log of the ratio of the radii, in a common shape."""
+        s, nu, r, a, inward, ratio, D = np.broadcast_arrays(
+            s, self._nu, self._r, self._a, self._inward, self._log_ratio, self._D
+        )
+        k = np.sqrt(s) / np.sqrt(D)
+        return s, nu, k * r, k * a, inward, ratio
+
+    def _real(self, s: Any) -> Any:
+        s, nu, x, y, inward, ratio = self._spread(s)
+        arrive = np.broadcast_to(self._log_arrive, s.shape)
+        value = np.array(arrive)
+        moves = s > 0
+        outside, inside = moves & inward, moves & ~inward
+        if inside.any():
+            order, low, high = -nu[inside], x[inside], y[inside]
+            apart = log_hyp(order, low) - log_hyp(order, high)
+            near = _steep(order, low, high, ratio[inside], apart, ratio_i)
+            value[inside] = np.where(np.isnan(near), apart, near)
+        if outside.any():
+            n, low, high = nu[outside], y[outside], x[outside]
+            order, lead = np.abs(n), arrive[outside]
+            tiny = order < 1e-12  # phi does not exist at order 0: there only ratios do
+            safe = np.where(tiny, 1e-12, order)
+            apart = lead + log_phi(safe, high) - log_phi(safe, low)
+            near = -_integral(n, low, high, ratio[outside], apart)
+            value[outside] = np.where(np.isnan(near), apart, near)
+        return value
+
+    def _delay(self, s: Any) -> Any:
+        """-d/ds of the logarithm at real s: (z ratio(z) at the outer - at the inner radius)/2s."""
+        s, nu, x, y, inward, _ = self._spread(s)
+        moves = s > 0
+        value = np.broadcast_to(np.asarray(self.mean()), s.shape).astype(np.float64)
+        for ratio, part, order in (
+            (ratio_k, moves & inward, np.abs(nu)),
+            (ratio_i, moves & ~inward, -nu),
+        ):
+            if part.any():
+                v, first, last = order[part], x[part], y[part]
+                inner, outer = np.minimum(first, last), np.maximum(first, last)
+                rise = outer * ratio(v, outer)
+                known = inner > 0
+                rise = rise - np.where(known, inner * ratio(v, np.where(known, inner, 1.0)), 0.0)
+                value[part] = rise / (2.0 * s[part])
+        return value
+
+    def _complex(self, s: Any) -> Any:
+        s, nu, x, y, inward, _ = self._spread(s)
+        arrive = np.broadcast_to(self._log_arrive, s.shape)
+        value = np.array(arrive, dtype=np.complex128)
+        outside, inside = inward & (s != 0), ~inward & (s != 0)
+        if inside.any():
+            order = -nu[inside]
+            value[inside] = log_hyp(order, x[inside]) - log_hyp(order, y[inside])
+        if outside.any():
+            order = np.maximum(np.abs(nu[outside]), 1e-12)
+            value[outside] += log_phi(order, x[outside]) - log_phi(order, y[outside])
+        return value
+
+    # Moments ---------------------------------------------------------------------------------
+
+    def _gap(self) -> Any:
+        """abs(a² - r0²)/D, its factors apart."""
+        gap, sum_ = np.abs(self._r - self._a), self._r + self._a
+        return gap * (sum_ / self._D)
+
+    @property
+    def _finite_mean(self) -> Any:
+        return ~self._inward | (self._d < 0)
+
+    @QUIET
+    def mean(self) -> Real:
+        """Mean abs(a² - r0²)/(2 abs(d) D); ``inf`` from outside unless d < 0."""
+        value = self._gap() / (2.0 * np.abs(self._d))
+        return domain.plain(np.where(self._finite_mean, value, np.inf))
+
+    @QUIET
+    def log_mean(self) -> Real:
+        """Logarithm of the mean."""
+        mean = np.asarray(self.mean())
+        safe = (mean > 1e-300) & (mean < np.inf)
+        gap, sum_ = np.abs(self._r - self._a), self._r + self._a
+        apart = np.log(gap) + np.log(sum_) - np.log(self._D) - np.log(2.0 * np.abs(self._d))
+        value = np.where(safe, np.log(np.where(safe, mean, 1.0)), apart)
+        return domain.plain(np.where(self._finite_mean, value, np.inf))
+
+    @QUIET
+    def std(self) -> Real:
+        """Standard deviation; ``inf`` from outside unless d < -2."""
+        a, r, d = self._a, self._r, self._d
+        width = np.sqrt(self._gap()) * (np.hypot(a, r) / np.sqrt(self._D))
+        value = width / (np.abs(d) * np.sqrt(2.0 * np.abs(d + 2.0)))
+        return domain.plain(np.where(~self._inward | (d < -2.0), value, np.inf))
+
+    @QUIET
+    def var(self) -> Real:
+        """Variance abs(a⁴ - r0⁴)/(2 d² abs(d + 2) D²); ``inf`` from outside unless d < -2."""
+        return domain.plain(np.asarray(self.std()) ** 2)
+
+    # Distribution ----------------------------------------------------------------------------
+
+    @property
+    def _to_origin(self) -> bool:
+        return bool(np.all(self._a == 0))
+
+    def _gamma_at(self, t: Array) -> Any:
+        """r0²/4Dt: T is later than t where a Gamma variable is smaller than this."""
+        return (self._r / 2.0) * ((self._r / 2.0) / self._D / t)
+
+    def _survival(self, t: Array) -> Any:
+        if not self._to_origin:
+            return super()._survival(t)
+        return np.where(t > 0, special.gammainc(self._nu, self._gamma_at(t)), 1.0)
+
+    def _density(self, t: Array) -> Any:
+        if not self._to_origin:
+            return super()._density(t)
+        z = self._gamma_at(np.where(t > 0, t, 1.0))
+        log_value = self._nu * np.log(z) - z - special.gammaln(self._nu) - np.log(t)
+        return np.where((t > 0) & np.isfinite(t), np.exp(log_value), 0.0)
+
+    @QUIET
+    def _cdf(self, t: Array) -> Any:
+        if not self._to_origin:  # relative to the chance to arrive, which may be tiny
+            t = np.broadcast_to(t, np.broadcast_shapes(np.shape(t), self._shape))
+            arrive = self._log_arrive
+            value = invert(lambda s: np.exp(self._log_laplace(s) - arrive) / s, t)
+            value = np.where(np.isinf(t), 1.0, np.where(t > 0, np.clip(value, 0.0, 1.0), 0.0))
+            return np.exp(arrive) * value
+        return np.where(t > 0, special.gammaincc(self._nu, self._gamma_at(t)), 0.0)
+
+    @QUIET
+    def trial_fixed(self, period: Any, s: Any = 0.0) -> Trial:
+        """Trial against a fixed waiting time; a rare arrival keeps its digits."""
+        trial = super().trial_fixed(period, s)
+        period = np.asarray(period, dtype=np.float64)
+        if np.any(np.asarray(s) != 0) or not np.isfinite(period).all():
+            return trial
+        log_duration = np.asarray(trial.log_mean) + trial.log_success
+        come = np.asarray(self._cdf(period))
+        rare = self._to_origin | (come < 0.5)
+        log_success = np.where(rare, np.log(come), trial.log_success)
+        return Trial(log_success, log_duration - log_success)
+
+    @QUIET
+    def _sample(self, n: int, generator: np.random.Generator) -> Array:
+        """Exact to the origin; else by inversion of a table of the law.
+
+        Walkers of dimension d > 2 that do arrive from outside do so as in dimension 4 - d.
+        """
+        shape = (n, *self._shape)
+        if self._to_origin:
+            draws = generator.standard_gamma(np.broadcast_to(self._nu, shape))
+            return (self._r / 2.0) * ((self._r / 2.0) / self._D) / draws
+        pick, uniforms = generator.random((2, *shape))
+        escapes = self._inward & (self._nu < 0)
+        mirrored = domain.plain(np.where(escapes, 4.0 - self._d, self._d))
+        law = BesselPassage(
+            Bessel(dimension=mirrored, diffusivity=self.process.diffusivity),
+            self.start,
+            self.target,
+        )
+        late = uniforms > 1.0 - np.asarray(law.survival(_LATEST))
+        times = np.where(late, np.inf, invert_table(_Bounded(law), uniforms))
+        return np.where(pick < np.exp(self._log_arrive), times, np.inf)
+
+
+class _Bounded(PassageTime):
+    """A law whose quantiles are kept within float64, for tables."""
+
+    def __init__(self, law: BesselPassage) -> None:
+        self.law = law
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the parameters."""
+        return self.law.shape
+
+    def quantile(self, q: RealLike) -> Real:
+        """Quantile, at most the latest time that is drawn."""
+        return domain.plain(np.minimum(self.law.quantile(q), _LATEST))
+
+    def _log_laplace(self, s: Any) -> Any:
+        return self.law._log_laplace(s)
+
+    def _survival(self, t: Array) -> Any:
+        return self.law._survival(t)
+
+    def _cdf(self, t: Array) -> Any:
+        return self.law._cdf(t)
+
+    def log_mean(self) -> Real:
+        """That of the law."""
+        return self.law.log_mean()
+
+    def var(self) -> Real:
+        """That of the law."""
+        return self.law.var()
+
+    def _sample(self, n: int, generator: np.random.Generator) -> Array:
+        return invert_table(self, generator.random((n, *self.shape)))
+
+
+def _pieces(function: Any, low: Any, width: Any, count: int) -> Any:
+    """Integral of z function(z) over log z from log(low) on, in so many pieces."""
+    total = np.zeros_like(low)
+    share = width / count
+    for piece in range(count):
+        for node, weight in zip(_GAUSS, _WEIGHTS, strict=True):
+            z = low * np.exp(share * (piece + 0.5 + 0.5 * node))
+            total = total + 0.5 * weight * share * z * function(z)
+    return total
+
+
+def _integral(nu: Any, low: Any, high: Any, width: Any, apart: Any) -> Any:
+    """-log f from outside as the integral of K_{v-1}/K_v, where the difference lost digits; or nan.
+
+    The integrand is positive: what is close, or slow as a logarithm, keeps its digits.
+    """
+    value = np.full(low.shape, np.nan)
+    order = np.abs(nu)
+    close = (width < 2.0) & (low > 0)
+    slow = (order < 0.5) & (low > 0) & (width < 60.0) & (np.abs(apart) < 1.0)
+    slow |= (order < 1e-3) & (low > 0) & (width < 60.0)
+    for part, count in ((close, 1), (slow & ~close, 30)):
+        if part.any():
+            v = nu[part]
+            value[part] = _pieces(lambda z, v=v: ratio_k(v, z), low[part], width[part], count)
+    return value
+
+
+def _steep(order: Any, low: Any, high: Any, width: Any, apart: Any, ratio: Any) -> Any:
+    """-log f from inside by the same integral of I_{u+1}/I_u for close radii; or nan."""
+    value = np.full(low.shape, np.nan)
+    close = (width < 1.0) & (low > 0)
+    if close.any():
+        v = order[close]
+        value[close] = -_pieces(lambda z: ratio(v, z), low[close], width[close], 1)
+    return value

@@ -1,0 +1,408 @@
+"""Where resetting starts to pay, as parameters of the process move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.optimize import brentq
+
+from resetsgd import domain
+from resetsgd.domain import Array, RealLike
+from resetsgd.errors import DomainError, NotConverged
+from resetsgd.passage.base import PassageTime
+from resetsgd.passage.optimum import Optimum
+from resetsgd.protocols import Poisson, Protocol
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Landau", "PhaseDiagram", "Transition", "critical", "landau", "phase_diagram"]
+
+
+@dataclass(frozen=True)
+class Landau:
+    """Coefficients of the mean in powers of a small rate of Poisson resetting.
+
+    mean(r) = zeroth + first r + second r² + ...: resetting pays at small rates if ``first`` < 0;
+    where it vanishes the transition is continuous if ``second`` > 0, of first order if < 0, and
+    tricritical if it vanishes as well. The Landau expansion of phase transitions, with the rate as
+    the order parameter.
+
+    Attributes
+    ----------
+    zeroth, first, second : float
+        T1 (time), T1² - T2/2 + c T1 (time²), T1³ - T1 T2 + T3/6 + c (T1² - T2/2) (time³), with the
+        moments T1, T2, T3 of the reset-free time and the mean overhead c; ``inf`` or ``-inf`` where
+        a moment is infinite.
+    """
+
+    zeroth: float
+    first: float
+    second: float
+
+    @property
+    def rate(self) -> float:
+        """The rate at the minimum of the expansion; 0 or ``inf`` where it has none inside."""
+        if self.first >= 0:
+            return 0.0
+        return -self.first / (2.0 * self.second) if self.second > 0 else np.inf
+
+
+def landau(passage: PassageTime, overhead: float = 0.0) -> Landau:
+    """Landau expansion of the mean in a small rate.
+
+    Parameters
+    ----------
+    passage : PassageTime
+        Of scalar parameters; with a finite mean.
+    overhead : float, default 0
+        Mean time lost at each reset.
+
+    Returns
+    -------
+    Landau
+
+    Raises
+    ------
+    DomainError
+        If the mean is infinite.
+    NotConverged
+        If the third moment cannot be told from an infinite one.
+
+    Notes
+    -----
+    **Source**: Pal and Prasad, Phys. Rev. Research 1, 032001 (2019); derived in
+    ``theory/09_transitions.py``.
+
+    Examples
+    --------
+    >>> import resetsgd as rs
+    >>> T = rs.first_passage(rs.DriftDiffusion(drift=-2.0, diffusivity=1.0), start=1.0, target=0.0)
+    >>> [round(value, 9) + 0.0 for value in (landau(T).zeroth, landau(T).first, landau(T).second)]
+    [0.5, 0.0, 0.020833333]
+    """
+    mean = float(np.asarray(passage.mean()))
+    if not np.isfinite(mean):
+        raise DomainError("passage", passage, "of finite mean, for an expansion in the rate")
+    cv = float(np.asarray(passage.cv()))
+    if np.isinf(cv):
+        return Landau(mean, -np.inf, np.inf)
+    plain = 0.5 * mean * mean * (1.0 - cv) * (1.0 + cv)
+    second = float(np.asarray(passage.moment(3))) / 6.0 - mean * (cv * mean) ** 2
+    return Landau(mean, plain + overhead * mean, second + overhead * plain)
+
+
+@dataclass(frozen=True)
+class Transition:
+    """A value of the parameter at which resetting starts or ceases to pay.
+
+    Attributes
+    ----------
+    at : float
+        The value of the parameter.
+    order : {"continuous", "first-order"}
+        Whether the optimal frequency of resetting vanishes there or jumps to zero.
+    pays : {"below", "above"}
+        The side on which resetting pays.
+    mean : float
+        Reset-free mean there; both optima have it.
+    jump : float
+        Optimal value of the protocol's parameter on the paying side of a first-order transition;
+        at a continuous one the value of never resetting.
+    landau : Landau or None
+        Expansion in a small rate at the transition; None where the mean is infinite or the third
+        moment does not exist numerically.
+    """
+
+    at: float
+    order: str
+    pays: str
+    mean: float
+    jump: float
+    landau: Landau | None
+
+
+def critical(
+    build: Callable[[float], PassageTime],
+    low: float,
+    high: float,
+    *,
+    protocol: type[Protocol] = Poisson,
+    points: int = 65,
+    **settings: Any,
+) -> list[Transition]:
+    """Every value of one parameter at which resetting starts or ceases to pay.
+
+    Parameters
+    ----------
+    build : callable
+        From a value of the parameter to the reset-free passage time.
+    low, high : float
+        Range of the parameter.
+    protocol : Protocol subclass, default Poisson
+        Who resets.
+    points : int, default 65
+        Values, equally spaced, at which the sign is looked at first; where CV is known to cross 1
+        between two of them a further one is looked at. A window narrower than their distance, and
+        of first order at both ends, may be missed.
+    **settings
+        As in :meth:`PassageTime.best`, for example ``overhead=0.1``.
+
+    Returns
+    -------
+    list of Transition
+        In the order of the parameter: none, one, or several where resetting pays in windows.
+
+    Raises
+    ------
+    DomainError
+        If the range is empty or ``build`` does not give single passage times.
+
+    Notes
+    -----
+    A continuous transition of ``Poisson`` is solved as CV² = 1 + 2 overhead/mean, a first-order one
+    as the equality of the two means; of other protocols the place is bisected on ``best.pays``.
+    Relative accuracy about 1e-12, where the passage time has it. **Source**: Pal and Prasad, Phys.
+    Rev. Research 1, 032001 (2019); derived in ``theory/09_transitions.py``.
+
+    Examples
+    --------
+    Where the drift toward the target makes resetting useless (Péclet number 1):
+
+    >>> import resetsgd as rs
+    >>> def build(speed):
+    ...     return rs.first_passage(rs.DriftDiffusion(-speed, 1.0), start=1.0, target=0.0)
+    >>> (found,) = critical(build, 0.1, 5.0)
+    >>> round(found.at, 12), found.order, found.pays
+    (2.0, 'continuous', 'below')
+    """
+    low, high = float(domain.finite("low", low)), float(domain.finite("high", high))
+    if not low < high:
+        raise DomainError("high", high, f"above low = {low}")
+    points = domain.integer("points", points, 2)
+    line = _Line(build, protocol, settings)
+    places = list(np.linspace(low, high, points))
+    bars = np.array([line.bar(x) for x in places])
+    for i in np.flatnonzero(np.sign(bars[:-1]) * np.sign(bars[1:]) < 0):
+        places.append(line.crossing(places[i], places[i + 1]))
+    # both sides of every crossing of CV = 1, for a window may begin and end between two points
+    fine = np.linspace(low, high, 8 * (points - 1) + 1)
+    bars = np.array([line.bar(x) for x in fine])
+    for i in np.flatnonzero(np.sign(bars[:-1]) * np.sign(bars[1:]) < 0):
+        places += [fine[i], fine[i + 1]]
+    places = sorted({float(x) for x in places})
+    pays = [line.best(x).pays for x in places]
+    changes = [i for i in range(len(places) - 1) if pays[i] != pays[i + 1]]
+    found = [line.transition(places[i], places[i + 1], bool(pays[i])) for i in changes]
+    return sorted(found, key=lambda one: one.at)
+
+
+class _Line:
+    """Passage times along one parameter, under one protocol family."""
+
+    def __init__(
+        self,
+        build: Callable[[float], PassageTime],
+        protocol: type[Protocol],
+        settings: dict[str, Any],
+    ) -> None:
+        if not (isinstance(protocol, type) and issubclass(protocol, Protocol)):
+            raise DomainError("protocol", protocol, "a protocol class such as Poisson")
+        self.build, self.protocol, self.settings = build, protocol, settings
+        lost = settings.get("overhead", 0.0)
+        self.overhead = float(lost.mean() if hasattr(lost, "rvs") else lost)
+
+    def passage(self, x: float) -> PassageTime:
+        made = self.build(x)
+        if not isinstance(made, PassageTime) or made.shape:
+            raise DomainError("build", made, "a function from a number to one passage time")
+        return made
+
+    def best(self, x: float) -> Optimum:
+        return self.passage(x).best(self.protocol, **self.settings)
+
+    def bar(self, x: float) -> float:
+        """CV² - 1 - 2 c/mean: positive where rare resets pay."""
+        made = self.passage(x)
+        mean, cv = float(np.asarray(made.mean())), float(np.asarray(made.cv()))
+        if not np.isfinite(mean) or not np.isfinite(cv):
+            return np.inf
+        return (cv - 1.0) * (cv + 1.0) - 2.0 * self.overhead / mean
+
+    def crossing(self, low: float, high: float) -> float:
+        """Where the bar is crossed."""
+        if not (np.isfinite(self.bar(low)) and np.isfinite(self.bar(high))):
+            return 0.5 * (low + high)
+        return float(brentq(self.bar, low, high, xtol=1e-300, rtol=8.9e-16))
+
+    def gap(self, x: float) -> float:
+        """Log of the best interior mean over the reset-free one; NaN without a local minimum."""
+        best = self.best(x)
+        if best.kind == "interior" and best.first_order:
+            least = best.mean
+        elif best.others and not best.pays:
+            least = best.others[0][1]
+        else:
+            return np.nan
+        return float(np.log(least) - np.log(best.reset_free_mean))
+
+    def transition(self, low: float, high: float, below: bool) -> Transition:
+        a, b = low, high
+        for _ in range(200):
+            middle = 0.5 * (a + b)
+            if not a < middle < b or b - a <= 1e-6 * max(abs(a), abs(b)):
+                break
+            a, b = (middle, b) if bool(self.best(middle).pays) == below else (a, middle)
+        inside = a if below else b
+        optimum = self.best(inside)
+        if optimum.first_order:
+            at = self._solved(self.gap, a, b)
+            order, jump = "first-order", float(self._jump(at, optimum))
+        else:
+            order, jump = "continuous", float(self.protocol.at_frequency(0.0, **self._fixed()).value)
+            wide = max(b - a, 1e-5 * max(abs(a), abs(b)))
+            ends = max(a - wide, low), min(b + wide, high)
+            at = np.nan
+            if issubclass(self.protocol, Poisson):
+                at = self._solved(self.bar, *ends)
+        if np.isnan(at):
+            at = self._bisected(a, b, below)
+        free = self.passage(at)
+        try:
+            expansion = landau(free, self.overhead)
+        except (DomainError, NotConverged):
+            expansion = None
+        mean = float(np.asarray(free.mean()))
+        return Transition(at, order, "below" if below else "above", mean, jump, expansion)
+
+    def _fixed(self) -> dict[str, Any]:
+        return {k: v for k, v in self.settings.items() if not isinstance(v, tuple) and k != "then"}
+
+    def _solved(self, function: Callable[[float], float], a: float, b: float) -> float:
+        ends = function(a), function(b)
+        if not np.isfinite(ends).all() or ends[0] * ends[1] > 0:
+            return np.nan
+        return float(brentq(function, a, b, xtol=1e-300, rtol=8.9e-16))
+
+    def _bisected(self, a: float, b: float, below: bool) -> float:
+        for _ in range(60):
+            middle = 0.5 * (a + b)
+            if not a < middle < b:
+                break
+            a, b = (middle, b) if bool(self.best(middle).pays) == below else (a, middle)
+        return 0.5 * (a + b)
+
+    def _jump(self, at: float, optimum: Optimum) -> Any:
+        """The optimal parameter right at the transition, chosen there or not."""
+        found = self.best(at)
+        if found.pays and found.first_order:
+            return found.protocol.value
+        return found.others[0][0] if found.others else optimum.protocol.value
+
+
+@dataclass(frozen=True)
+class PhaseDiagram:
+    """Where resetting pays, over two parameters.
+
+    Attributes
+    ----------
+    x, y : ndarray, shape (nx,), (ny,)
+        Values of the parameters.
+    parameter : ndarray, shape (ny, nx)
+        Optimal value of the protocol's parameter.
+    speedup : ndarray, shape (ny, nx)
+        Reset-free mean over the best one; ``inf`` where the former is infinite.
+    mean : ndarray, shape (ny, nx)
+        Mean at the optimum.
+    phase : ndarray of str, shape (ny, nx)
+        ``"no"``: resetting does not pay; ``"yes"``: it does, from rare resets on;
+        ``"first-order"``: a finite rate does although rare resets do not.
+    protocol : Protocol subclass
+        Who resets.
+    """
+
+    x: Array
+    y: Array
+    parameter: Array
+    speedup: Array
+    mean: Array
+    phase: Any
+    protocol: type[Protocol]
+
+    def plot(self, x: str = "x", y: str = "y", title: str | None = None) -> Figure:
+        """Draw the speedup and the borders between the phases.
+
+        Parameters
+        ----------
+        x, y : str
+            Names of the parameters, on the axes.
+        title : str, optional
+            Stands above the figure.
+        """
+        from resetsgd.plots import phase_diagram
+
+        return phase_diagram(self, x, y, title)
+
+
+def phase_diagram(
+    build: Callable[[Any, Any], PassageTime],
+    x: RealLike,
+    y: RealLike,
+    *,
+    protocol: type[Protocol] = Poisson,
+    **settings: Any,
+) -> PhaseDiagram:
+    """Map the optimum over two parameters.
+
+    Parameters
+    ----------
+    build : callable
+        From values of both parameters to a passage time. It is called with two arrays first; if it
+        does not take them, with pairs of numbers.
+    x, y : array, shape (nx,), (ny,)
+        Values of the parameters.
+    protocol : Protocol subclass, default Poisson
+        Who resets.
+    **settings
+        As in :meth:`PassageTime.best`.
+
+    Returns
+    -------
+    PhaseDiagram
+
+    Examples
+    --------
+    >>> import resetsgd as rs
+    >>> def build(speed, distance):
+    ...     return rs.first_passage(rs.DriftDiffusion(-speed, 1.0), start=distance, target=0.0)
+    >>> phase_diagram(build, [0.5, 1.0, 3.0], [1.0, 3.0]).phase
+    array([['yes', 'yes', 'no'],
+           ['yes', 'no', 'no']], dtype='<U11')
+    """
+    across = np.atleast_1d(np.asarray(domain.finite("x", x)))
+    up = np.atleast_1d(np.asarray(domain.finite("y", y)))
+    if across.ndim != 1 or up.ndim != 1:
+        raise DomainError("x, y", (across.shape, up.shape), "two one-dimensional arrays")
+    grid = np.meshgrid(across, up)
+    shape = grid[0].shape
+    parameter, speedup, mean = (np.empty(shape) for _ in range(3))
+    phase = np.full(shape, "no", dtype="<U11")
+    found: list[tuple[Any, Optimum]]
+    try:
+        law = build(*grid)
+        if law.shape != shape:
+            raise DomainError("build", law.shape, f"of shape {shape}")
+        found = [((), law.best(protocol, **settings))]
+    except (ValueError, TypeError, AttributeError, NotImplementedError):
+        found = [
+            (place, build(float(across[place[1]]), float(up[place[0]])).best(protocol, **settings))
+            for place in np.ndindex(shape)
+        ]
+    for place, best in found:
+        parameter[place], speedup[place] = best.protocol.value, best.speedup
+        mean[place] = best.mean
+        phase[place] = np.where(best.first_order, "first-order", np.where(best.pays, "yes", "no"))
+    return PhaseDiagram(across, up, parameter, speedup, mean, phase, protocol)

@@ -1,0 +1,283 @@
+"""What drift-diffusion does between two ends, at one transform variable.
+
+With l and h the distances to the ends, L = l + h, g = mu/2D and k = sqrt(mu² + 4 D s)/2D, the
+transforms at the two ends are exp(-g l) sinh(k h)/sinh(k L) and exp(g h) sinh(k l)/sinh(k L).
+Everything here is a sum of positive terms: the transform of the survival instead of one minus that
+of the density, averages of positive derivatives instead of differences, and variances as what they
+are at either end plus what the choice between the ends adds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from resetsgd.passage.hyperbolic import (
+    NODES,
+    WEIGHTS,
+    average,
+    end_excess,
+    log1p,
+    log_sum,
+    masked,
+    mean_density,
+    mean_rest,
+    product_over,
+    ramp,
+    rise,
+    start_excess,
+    var_density,
+    var_rest,
+)
+
+__all__ = ["Stretch", "Wave"]
+
+_CLOSE = 3.0
+"""Below this width, in units of 1/k, a difference is the average of its derivative."""
+_CHUNK = 4096
+
+
+class Stretch:
+    """An interval around a start.
+
+    Parameters
+    ----------
+    below, above : ndarray
+        Distances to the lower and to the upper end.
+    drift, diffusivity : ndarray
+        Of the process; positive drift points up.
+    """
+
+    def __init__(self, below: Any, above: Any, drift: Any, diffusivity: Any) -> None:
+        self.below, self.above = below, above
+        self.drift, self.D = drift, diffusivity
+        with np.errstate(over="ignore"):
+            self.whole = below + above
+        self.speed = np.abs(drift)
+
+    def wave(self, s: Any) -> Wave:
+        """Solutions at s; k - |g| = (s/D)/(k + |g|) is not taken as a difference."""
+        if np.iscomplexobj(s):
+            root = np.sqrt(self.drift**2 + 4.0 * self.D * s)
+        else:
+            root = np.hypot(self.speed, 2.0 * np.sqrt(self.D) * np.sqrt(s))
+        total = root + self.speed
+        return Wave(self, root, 2.0 * (s / np.where(total == 0, 1.0, total)))
+
+    def mean(self) -> Any:
+        """Mean exit time: the transform of the survival at s = 0, where k = |g|."""
+        towards = np.where(self.drift >= 0, self.below, self.above)
+        ahead = np.where(self.drift >= 0, self.above, self.below)
+        twice = self.speed / self.D
+        p, q = twice * towards, twice * ahead
+        ends = ramp(q) * towards * start_excess(p) + ramp(p) * ahead * end_excess(q)
+        near = (towards / self.whole) * product_over(ends, ahead, self.D) / ramp(p + q)
+        if np.all(p + q < 1e100):
+            return near
+        # ballistic: only what is next to the end behind leaves there
+        far = ahead / np.where(self.speed > 0, self.speed, 1.0)
+        share = -np.expm1(-p)
+        return np.where(p + q < 1e100, near, share * far)
+
+    def narrow(self, s: Any) -> Any:
+        """Where an integral over the wave number from s = 0 to s is over a smooth function."""
+        root = np.hypot(self.speed, 2.0 * np.sqrt(self.D) * np.sqrt(s))
+        return (root <= 2.0 * self.speed) | (product_over(self.whole, root, self.D) < 2.0 * _CLOSE)
+
+    def _over(self, function: Callable[[Wave], Any], power: int, s: Any) -> Any:
+        """s^-power times the integral of u^(power-1) function(u) du over (0, s), for s > 0.
+
+        Over the root from |mu| to sqrt(mu² + 4 D s), in which the integrand is smooth.
+        """
+        s, below, above, drift, D = np.broadcast_arrays(
+            s, self.below, self.above, self.drift, self.D
+        )
+        flat = [np.ravel(part) for part in (s, below, above, drift, D)]
+        value = np.empty(s.size)
+        for first in range(0, s.size, _CHUNK):
+            now = slice(first, first + _CHUNK)
+            x, *rest = (part[now] for part in flat)
+            stretch = Stretch(*rest)
+            whole = stretch.wave(x)
+            total = whole.root + stretch.speed
+            total = np.where(total > 0, total, 1.0)
+            node = NODES[:, None]
+            slow = whole.slow * node
+            root = stretch.speed + 2.0 * stretch.D * slow
+            # u/s and (du/dnode)/s
+            part = node * (root + stretch.speed) / total
+            step = 2.0 * root / total
+            values = function(Wave(stretch, root, slow)) * step * part ** (power - 1)
+            value[now] = np.tensordot(WEIGHTS, values, axes=1)
+        return value.reshape(s.shape)
+
+    def delay_integral(self, side: str, s: Any) -> Any:
+        """Integral of the conditional mean over (0, s), for narrow s."""
+        return s * self._over(lambda wave: wave.delay_side(side), 1, s)
+
+    def bend(self, s: Any, exponent: Any, needed: float) -> Any:
+        """(E - s E')/s² for E = -log f: the integral of u V(u) over s², V the tilted variance.
+
+        Only where E is below ``needed``; elsewhere 0.
+        """
+        s, exponent = np.broadcast_arrays(s, exponent)
+        shape = np.broadcast_shapes(s.shape, np.shape(self.whole), np.shape(self.drift))
+        parts = np.broadcast_arrays(
+            s, exponent, self.below, self.above, self.drift, self.D, self.narrow(s), np.empty(shape)
+        )[:-1]
+        s, exponent, *rest, narrow = (np.ravel(part) for part in parts)
+        value = np.zeros(s.size)
+        wanted = (exponent < needed) & (s > 0)
+        near, far = wanted & narrow, wanted & ~narrow
+        if near.any():
+            stretch = Stretch(*(part[near] for part in rest))
+            value[near] = stretch._over(lambda wave: wave.spread(), 2, s[near])
+        if far.any():
+            delay = Stretch(*(part[far] for part in rest)).wave(s[far]).delay()
+            value[far] = (exponent[far] / s[far] - delay) / s[far]
+        return value.reshape(parts[0].shape)
+
+
+class Wave:
+    """Exponents of the two solutions at one s, and what follows from them.
+
+    Parameters
+    ----------
+    stretch : Stretch
+        Where.
+    root : ndarray
+        sqrt(mu² + 4 D s), real or complex.
+    slow : ndarray
+        k - |g|, rounded once.
+    """
+
+    def __init__(self, stretch: Stretch, root: Any, slow: Any) -> None:
+        self.stretch, self.root, self.slow = stretch, root, slow
+        self.low = product_over(stretch.below, root, stretch.D)  # 2 k l
+        self.high = product_over(stretch.above, root, stretch.D)
+        self.both = product_over(stretch.whole, root, stretch.D)
+        self.thin = np.abs(self.both) < 1.0
+        self.drop, self.back = self._exponents(stretch.below)  # (k + g) l, (k - g) l
+        self.forth, self.climb = self._exponents(stretch.above)  # (k + g) h, (k - g) h
+
+    def _exponents(self, distance: Any) -> tuple[Any, Any]:
+        """Distance times k + g and k - g."""
+        at = self.stretch
+        fast = product_over(distance, 0.5 * self.root + 0.5 * at.speed, at.D)
+        rest = distance * self.slow
+        up = at.drift >= 0
+        return np.where(up, fast, rest), np.where(up, rest, fast)
+
+    @cached_property
+    def shares(self) -> tuple[Any, Any]:
+        """(1 - exp(-2 k h))/(1 - exp(-2 k L)) and the same of l, in this order."""
+        at = self.stretch
+
+        def share(x: Any, twice: Any) -> Any:
+            near = (x / at.whole) * (ramp(twice) / ramp(self.both))
+            full = np.where(self.thin, 1.0, self.both)
+            return np.where(self.thin, near, np.expm1(-twice) / np.expm1(-full))
+
+        return share(at.above, self.high), share(at.below, self.low)
+
+    def log1p_of(self, x: Any, where: Any) -> Any:
+        """log(1 + x) where wanted."""
+        return log1p(np.where(where, x, 0.0))
+
+    def log_side(self, side: str) -> Any:
+        """log of the transform at a side: a sum of negative terms."""
+        of_high, of_low = self.shares
+        if side == "lower":
+            exponent, part, rest = self.drop, of_high, np.exp(-self.high) * of_low
+        else:
+            exponent, part, rest = self.climb, of_low, np.exp(-self.low) * of_high
+        small = np.abs(rest) < 0.5
+        return np.where(small, self.log1p_of(-rest, small), np.log(part)) - exponent
+
+    def at(self, side: str) -> Any:
+        """The transform at a side."""
+        of_high, of_low = self.shares
+        lower = side == "lower"
+        return np.exp(-self.drop) * of_high if lower else np.exp(-self.climb) * of_low
+
+    def log_total(self) -> Any:
+        """log of the transform, as a sum over the sides: for f not next to 1."""
+        return log_sum(self.log_side("lower"), self.log_side("upper"))
+
+    def late(self) -> Any:
+        """Transform of the survival function, (1 - f)/s; at s = 0 the mean."""
+        at = self.stretch
+        down, up = rise(self.drop, self.back), rise(self.climb, self.forth)
+        of_high, of_low = self.shares
+        full = np.where(self.thin, self.both, 0.0)
+        ends = ramp(self.high) * at.below * down + ramp(self.low) * at.above * up
+        near = (at.below / at.whole) * product_over(ends, at.above, at.D) / ramp(full)
+        root = np.where(self.thin, 1.0, self.root)
+        far = of_high * (at.below / root) * (self.low * down)
+        far = far + of_low * (at.above / root) * (self.high * up)
+        return np.where(self.thin, near, far)
+
+    # Moments at real s -----------------------------------------------------------------------
+
+    def _ends(self, side: str) -> tuple[Any, ...]:
+        """Distance to the side and to the other end, the same times k, the root, D."""
+        at = self.stretch
+        ends = (at.below, at.above, 0.5 * self.low, 0.5 * self.high)
+        if side == "upper":
+            ends = (at.above, at.below, 0.5 * self.high, 0.5 * self.low)
+        return (*ends, self.root, at.D)
+
+    def delay_side(self, side: str) -> Any:
+        """Mean of the law at a side, tilted by exp(-sT): -d log f_side/ds."""
+        ends = self._ends(side)
+
+        def near(x: Any, y: Any, kx: Any, ky: Any, root: Any, D: Any) -> Any:
+            mean = average(lambda u: (y + u * x) * mean_density(ky + u * kx), x)
+            return product_over(0.5 * x, mean, D)
+
+        def far(x: Any, y: Any, kx: Any, ky: Any, root: Any, D: Any) -> Any:
+            return (x - (mean_rest(ky) - mean_rest(ky + kx)) * (2.0 * D / root)) / root
+
+        return masked(ends[2] < _CLOSE, near, far, *ends)
+
+    def spread_side(self, side: str) -> Any:
+        """Variance of the law at a side, tilted by exp(-sT)."""
+        ends = self._ends(side)
+
+        def near(x: Any, y: Any, kx: Any, ky: Any, root: Any, D: Any) -> Any:
+            full = x + y
+            mean = average(
+                lambda u: ((y + u * x) / full) ** 3 * var_density(ky + u * kx), x
+            )
+            unit = product_over(full, full, D)
+            return 0.25 * (x / full) * unit * (unit * mean)
+
+        def far(x: Any, y: Any, kx: Any, ky: Any, root: Any, D: Any) -> Any:
+            length = 2.0 * D / root
+            rest = x - (var_rest(ky) - var_rest(ky + kx)) * length
+            return rest / root * (length / root)
+
+        return masked(ends[2] < _CLOSE, near, far, *ends)
+
+    @cached_property
+    def tilted(self) -> tuple[Any, Any]:
+        """Probabilities of the sides under the weight exp(-sT)."""
+        of_high, of_low = self.shares
+        tilt = self.drop - self.climb
+        ratio = of_low / of_high
+        return 1.0 / (1.0 + ratio * np.exp(tilt)), 1.0 / (1.0 + np.exp(-tilt) / ratio)
+
+    def delay(self) -> Any:
+        """Mean of the law tilted by exp(-sT): -d log f/ds."""
+        lower, upper = self.tilted
+        return lower * self.delay_side("lower") + upper * self.delay_side("upper")
+
+    def spread(self) -> Any:
+        """Variance of the law tilted by exp(-sT)."""
+        lower, upper = self.tilted
+        apart = self.delay_side("lower") - self.delay_side("upper")
+        within = lower * self.spread_side("lower") + upper * self.spread_side("upper")
+        return within + lower * apart * (upper * apart)

@@ -1,0 +1,241 @@
+"""Passage times with an atom: laws that are a density after a front, and a mass at it.
+
+A ballistic walker arrives at the earliest possible time with positive probability. Such a law has
+no transform that decays, so that what other laws do on a contour is done here in time: every
+expectation is a sum over atoms and a quadrature of the density, cut where the density jumps.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+
+from resetsgd import domain
+from resetsgd.domain import Array
+from resetsgd.errors import NotConverged
+from resetsgd.passage.base import QUIET, PassageTime
+from resetsgd.passage.inversion import integrate
+from resetsgd.passage.sums import ROUND, Coins, spent
+from resetsgd.protocols import Trial
+
+__all__ = ["Fronted"]
+
+_POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(16)
+_NODES, _HALF = 0.5 * (_POINTS + 1.0), 0.5 * _WEIGHTS
+_EXPLICIT = 2048
+"""Coins after the front that are summed one by one; the rest is smooth on the scale of a step."""
+_GREGORY = (0.5, -1 / 12, 1 / 24, -19 / 720, 3 / 160, -863 / 60480, 275 / 24192)
+"""Sum minus integral in forward differences at the first point (Gregory's formula)."""
+
+
+class Fronted(PassageTime):
+    """A passage time with atoms, and a density that jumps at known times.
+
+    A subclass supplies ``_atoms`` and ``_fronts``; ``_density`` is the density between the atoms.
+    """
+
+    @abstractmethod
+    def _atoms(self) -> tuple[Any, Any]:
+        """Times and weights of the atoms, along the first axis."""
+
+    @abstractmethod
+    def _fronts(self) -> Any:
+        """Times at which the density is not smooth, rising along the first axis, atoms included."""
+
+    @property
+    def smooth(self) -> bool:
+        """False: the law has atoms."""
+        return False
+
+    def _marks(self) -> Any:
+        return self._fronts()
+
+    # A fixed period --------------------------------------------------------------------------
+
+    def _first(self) -> Any:
+        """The earliest time of arrival."""
+        return self._fronts()[0]
+
+    def _expect(self, function: Any, tau: Any, closed: Any = False) -> Any:
+        """E[function(T); T < tau], or T <= tau where ``closed``."""
+        times, weights = self._atoms()
+        extra = (1,) * (np.ndim(tau) - len(self.shape))
+        times = times.reshape(len(times), *extra, *self.shape)
+        weights = weights.reshape(len(weights), *extra, *self.shape)
+        in_time = (times < tau) | ((times == tau) & closed)
+        value = np.sum(np.where(in_time, weights * function(times), 0.0), axis=0)
+        first = self._first()
+        length = np.where(tau > first, tau - first, 0.0)
+        marks = self._fronts()[1:] - first
+        after = integrate(
+            lambda u: function(first + u) * self._density(np.asarray(first + u)),
+            np.where(length > 0, length, 1.0),
+            marks if len(marks) else None,
+        )
+        return value + np.where(length > 0, after, 0.0)
+
+    @QUIET
+    def _cdf(self, t: Array) -> Any:
+        """P(T <= t) with relative accuracy also where it is small."""
+        t = np.broadcast_to(t, np.broadcast_shapes(np.shape(t), self.shape))
+        late = np.asarray(self.survival(t))
+        return np.where(late < 0.9, 1.0 - late, self._expect(np.ones_like, t, closed=True))
+
+    def _not_before(self, tau: Any) -> Any:
+        """P(T >= tau)."""
+        times, weights = self._atoms()
+        at = np.sum(np.where(times == tau, weights, 0.0), axis=0)
+        return np.asarray(self.survival(tau)) + at
+
+    @QUIET
+    def trial_fixed(self, period: Any, s: Any = 0.0) -> Trial:
+        """Trial against a fixed waiting time; an arrival exactly at its end is lost."""
+        shape = np.broadcast_shapes(np.shape(period), np.shape(s), self.shape)
+        period = np.broadcast_to(np.asarray(period, dtype=np.float64), shape)
+        s = np.broadcast_to(s, shape)
+        infinite = np.isinf(period)
+        if infinite.all():
+            return self.trial_exponential(np.zeros(shape), s)
+        tau = np.where(infinite, 1.0, period)
+        success = self._expect(lambda t: np.exp(-s * t), tau)
+        duration = self._expect(lambda t: spent(t, s), tau) + spent(tau, s) * self._not_before(tau)
+        log_success = np.log(success)
+        log_mean = np.where(success == 0, np.inf, np.log(duration) - log_success)
+        if infinite.any():
+            free = self.trial_exponential(np.zeros(shape), s)
+            log_success = np.where(infinite, free.log_success, log_success)
+            log_mean = np.where(infinite, free.log_mean, log_mean)
+        return Trial(log_success, log_mean)
+
+    @QUIET
+    def restricted_mean(self, tau: Any) -> Any:
+        """Restricted mean E[min(T, tau)]."""
+        tau = np.asarray(domain.nonnegative("tau", tau, infinite=True))
+        tau = np.broadcast_to(tau, np.broadcast_shapes(tau.shape, self.shape))
+        usable = (tau > 0) & np.isfinite(tau)
+        end = np.where(usable, tau, 1.0)
+        value = self._expect(lambda t: t, end) + end * self._not_before(end)
+        value = np.where(usable, np.minimum(value, end), np.where(tau > 0, self.mean(), 0.0))
+        return domain.plain(value)
+
+    @QUIET
+    def truncated_var(self, tau: Any) -> Any:
+        """Variance of T given T < tau."""
+        tau = np.asarray(tau, dtype=np.float64)
+        tau = np.broadcast_to(tau, np.broadcast_shapes(tau.shape, self.shape))
+        infinite = np.isinf(tau)
+        end = np.where(infinite, 1.0, tau)
+        arrive = self._expect(np.ones_like, end)
+        first = self._expect(lambda t: t, end) / arrive
+        value = self._expect(lambda t: (t - first) ** 2, end) / arrive
+        return np.where(infinite, self.var(), np.where(arrive > 0, value, 0.0))
+
+    # Coins -----------------------------------------------------------------------------------
+
+    @QUIET
+    def trial_lattice(
+        self, log_keep: Any, step: Any, s: Any = 0.0, look_first: bool = False
+    ) -> Trial:
+        """Trial against a coin at multiples of ``step``, by sums over the coins.
+
+        One passage time at a time; coins one by one after the front, and where resets are rare the
+        rest by Gregory's formula.
+        """
+        if self.shape:
+            raise NotConverged("coins for an array of passage times with atoms: take one at a time")
+        log_keep, step, s = np.broadcast_arrays(log_keep, np.asarray(step, np.float64), s)
+        dtype = np.result_type(log_keep, s, float)
+        log_success, log_duration = (np.empty(log_keep.shape, dtype) for _ in range(2))
+        for spacing, at in {(float(a), b.item()) for a, b in zip(step.flat, s.flat, strict=True)}:
+            here = (step == spacing) & (s == at)
+            pair = self._coins(log_keep[here], spacing, at, look_first)
+            log_success[here], log_duration[here] = pair
+        log_mean = log_duration - log_success
+        never = log_keep == 0
+        if never.any():
+            free = self.trial_exponential(np.zeros(never.shape), s)
+            log_success = np.where(never, free.log_success, log_success)
+            log_mean = np.where(never, free.log_mean, log_mean)
+        return Trial(log_success, log_mean)
+
+    def _coins(self, log_keep: Any, step: float, s: Any, look_first: bool) -> tuple[Any, Any]:
+        """Logarithms of success and duration for coins of one spacing and one s."""
+        first = float(self._first())
+        before = max(np.ceil(first / step * (1.0 - ROUND)) - 1.0, 0.0)  # coins surely tossed
+        rise = np.where(log_keep == 0, 1.0, -log_keep)
+        slow = float(np.min(np.real(rise)))
+        explicit = int(min(np.ceil(40.0 / slow), _EXPLICIT))
+        sizes = explicit * 2.0 ** np.arange(60.0)
+        sizes = sizes[: np.count_nonzero(sizes * slow < 60.0)] if explicit == _EXPLICIT else []
+        rest = np.multiply.outer(sizes, 1.0 + _NODES).ravel()
+        coins = np.append(np.arange(1.0, explicit + len(_GREGORY)), rest)
+        success, duration = self._cumulative(before, coins, step, s)
+        if look_first:
+            success = success + self._at(before * step + coins * step, s)
+        # the number of coins up to a reset is k with probability (1 - q) q^(k-1), q = exp(-rise)
+        certain = np.isinf(np.real(rise))[:, None]
+        stays = np.exp(-np.where(certain, 1.0, rise[:, None]) * (coins - 1.0))
+        stays = np.where(certain, coins == 1.0, stays) * -np.expm1(-rise)[:, None]
+        totals = []
+        for values in (success, duration):
+            terms = stays * values
+            total = np.sum(terms[:, : explicit - 1], axis=1)
+            if len(sizes):
+                tail = terms[:, -rest.size :].reshape(len(terms), len(sizes), -1) @ _HALF
+                total = total + tail @ sizes
+            differences = terms[:, explicit - 1 : explicit - 1 + len(_GREGORY)]
+            if not len(sizes):
+                total, differences = total + np.sum(differences, axis=1), differences[:, :0]
+            for weight in _GREGORY[: differences.shape[1]]:
+                total = total + weight * differences[:, 0]
+                differences = np.diff(differences, axis=1)
+            totals.append(total)
+        clock = Coins(-rise, np.full(rise.shape, step), np.full(rise.shape, s), look_first)
+        whole = clock._whole(np.full(rise.shape, before), np.arange(rise.size))
+        power = clock._power(np.full(rise.shape, before), np.arange(rise.size))
+        won, late = power * totals[0], whole + power * totals[1]
+        return np.log(won), np.log(late)
+
+    def _cumulative(
+        self, before: float, coins: Array, step: float, s: Any
+    ) -> tuple[Any, Any]:
+        """E[exp(-sT); T < t] and the integral of exp(-su) P(T > u) from the last sure coin to t.
+
+        At t = (before + coins) step, by Gauss points between all cuts.
+        """
+        base, ends = before * step, (before + coins) * step
+        first = float(self._first())
+        span = ends[-1] - first
+        near = first + span * 2.0 ** -np.arange(1.0, 60.0)
+        fronts = np.asarray(self._fronts())
+        cuts = np.concatenate([[first], ends, near, fronts])
+        cuts = np.unique(cuts[(cuts >= first) & (cuts <= ends[-1])])
+        late = np.asarray(self.survival(ends * (1.0 + ROUND)))
+        if np.any(late < 1e-18):  # all have come: no need to look beyond
+            over = max(ends[np.argmax(late < 1e-18)], first)
+            cuts = np.append(cuts[cuts < over], over)
+        times = (cuts[:-1, None] + np.diff(cuts)[:, None] * _NODES).ravel()
+        mass = (np.diff(cuts)[:, None] * _HALF).ravel() * np.asarray(self._density(times))
+        atoms, weights = self._atoms()
+        order = np.argsort(np.append(times, atoms), kind="stable")
+        times = np.append(times, atoms)[order]
+        mass = np.append(mass, weights)[order]
+
+        def since(t: Any) -> Any:
+            return np.exp(-s * base) * spent(t - base, s)
+
+        place = np.searchsorted(times, ends * (1.0 - ROUND), side="left")
+        success, duration = (
+            np.append(0.0, np.cumsum(mass * weight))[place]
+            for weight in (np.exp(-s * times), since(times))
+        )
+        late = late + self._at(ends, 0.0)
+        return success, duration + since(ends) * late
+
+    def _at(self, ends: Array, s: Any) -> Any:
+        """E[exp(-sT); T = end] for each end, to rounding."""
+        times, weights = self._atoms()
+        where = np.abs(ends[:, None] - times) <= ROUND * times
+        return np.sum(np.where(where, weights * np.exp(-s * times), 0.0), axis=1)

@@ -1,0 +1,311 @@
+"""First passage of the Ornstein–Uhlenbeck process to a point, arranged for float64.
+
+The formulas are derived in ``theory/04_ornstein_uhlenbeck.py`` and tied to mpmath by
+``tests/accuracy``; the integrals behind them are in :mod:`resetsgd.passage.parabolic`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy import special
+
+from resetsgd import domain
+from resetsgd.domain import Array, Real, RealLike
+from resetsgd.errors import DomainError
+from resetsgd.passage.base import QUIET, PassageTime
+from resetsgd.passage.parabolic import excess_ratio, first_moment, ratio, rise, second_cumulant
+from resetsgd.passage.sided import InverseTable
+from resetsgd.processes import OrnsteinUhlenbeck
+from resetsgd.protocols import Trial
+
+__all__ = ["OrnsteinUhlenbeckPassage", "passage"]
+
+_LOWEST = 1e-290
+"""Orders s/k below which the product of s and the mean is taken instead."""
+
+
+def passage(process: OrnsteinUhlenbeck, start: RealLike, target: Any, wall: Any) -> PassageTime:
+    """The passage time for a kind of target; what ``first_passage`` calls."""
+    if isinstance(target, tuple) or wall is not None:
+        raise DomainError("target", target, "one position, without a wall")
+    return OrnsteinUhlenbeckPassage(process, start, target)
+
+
+class OrnsteinUhlenbeckPassage(PassageTime):
+    r"""First passage of :class:`~resetsgd.OrnsteinUhlenbeck` to a point.
+
+    In units of the stationary spread, :math:`y = (x - c)\sqrt{k/D}`, mirrored if need be so that
+    the target lies above the start, and with :math:`p = s/k`,
+
+    .. math:: E[e^{-sT}] = \frac{I(p, y_0)}{I(p, y_a)}, \qquad
+       I(p, y) = \int_0^\infty t^{p-1} e^{y t - t^2/2}\,dt
+               = \Gamma(p)\,e^{y^2/4} D_{-p}(-y),
+
+    with the parabolic cylinder function D. T always arrives, with finite moments.
+
+    Parameters
+    ----------
+    process : OrnsteinUhlenbeck
+        What moves.
+    start, target : float or array
+        Positions, length. The start must differ from the target; arrays broadcast.
+
+    Raises
+    ------
+    DomainError
+        If a position is not finite or the start is at the target.
+
+    Notes
+    -----
+    Accuracy: see docs/accuracy.md for moments and transform, alone and under Poisson resetting; the
+    mean overflows to ``inf`` beyond targets about 37 spreads up, ``log_mean`` does not. Survival
+    and density are closed forms for a target at the center, and Laplace inversions elsewhere, with
+    an absolute error of about 1e-11. Draws are exact for a target at the center, and elsewhere
+    interpolated in a table of the law.
+
+    **Source**: A. Pal, PRE 91, 012113 (2015); transform and moments in A. J. F. Siegert, Phys. Rev.
+    81, 617 (1951). Derived in ``theory/04_ornstein_uhlenbeck.py``.
+
+    Examples
+    --------
+    From the bottom of the bowl to one spread up:
+
+    >>> import resetsgd as rs
+    >>> bowl = rs.OrnsteinUhlenbeck(stiffness=1.0, center=0.0, diffusivity=1.0)
+    >>> T = rs.first_passage(bowl, start=0.0, target=1.0)
+    >>> round(T.mean(), 6), round(T.cv(), 6)
+    (2.091981, 1.113842)
+    >>> T.best(rs.Poisson).pays
+    True
+    """
+
+    sources: ClassVar[tuple[str, ...]] = ("pal2015", "siegert1951")
+    derivation: ClassVar[str] = "theory/04_ornstein_uhlenbeck.py"
+
+    def __init__(
+        self, process: OrnsteinUhlenbeck, start: RealLike, target: RealLike
+    ) -> None:
+        x0, end = domain.finite("start", start), domain.finite("target", target)
+        k, c, D = process.stiffness, process.center, process.diffusivity
+        self._shape = domain.broadcast(start=x0, target=end, stiffness=k, center=c, diffusivity=D)
+        with np.errstate(all="ignore"):
+            way = np.subtract(end, x0)
+            if np.any(way == 0):
+                raise DomainError("start", start, f"different from the target {target!r}")
+            if np.isinf(way).any():
+                raise DomainError("start", start, "within the float64 range of the target")
+            ratio = np.divide(k, D)
+            usable = (ratio > 1e-300) & (ratio < 1e300)
+            unit = np.where(usable, np.sqrt(ratio), np.sqrt(k) / np.sqrt(D))
+            up = np.sign(way)
+
+            def spreads(x: Any) -> Any:
+                # the ends of float64 stand for what lies beyond them
+                return domain.plain(np.clip(up * np.subtract(x, c) * unit, -1e300, 1e150) + 0.0)
+
+            self._low, self._high = spreads(x0), spreads(end)
+            self._gap = domain.plain(np.minimum(np.abs(way) * unit, 2e300))
+        self.process = process
+        self.start, self.target = x0, end
+        self._k = k
+
+    def __repr__(self) -> str:
+        return f"first_passage({self.process}, start={self.start}, target={self.target})"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the parameters."""
+        return self._shape
+
+    @property
+    def height(self) -> Real:
+        """Height of the target in spreads sqrt(D/k): negative if it lies on the start's side."""
+        return self._high
+
+    # Transform -------------------------------------------------------------------------------
+
+    def _log_laplace(self, s: Any) -> Any:
+        if not self._shape and np.ndim(s) == 0 and not np.iscomplexobj(s):
+            p = float(s) / float(self._k)
+            if _LOWEST < p < 1e290:
+                return -rise(p, self._low, self._high, self._gap)
+        p = np.asarray(s / np.asarray(self._k))
+        wide = np.abs(p) < np.inf
+        value = rise(np.where(wide, p, 1.0), self._low, self._high, self._gap)
+        value = np.where(wide, value, np.inf)
+        slow = (np.abs(p) < _LOWEST) & (s != 0)
+        if slow.any():  # log(1 + s mean)
+            log = np.log(np.where(slow, s, 1.0)) + self.log_mean()
+            value = np.where(slow, np.logaddexp(0.0, np.real(log)), value)
+        return -value
+
+    # Moments ---------------------------------------------------------------------------------
+
+    def _moment(self) -> tuple[Any, Any]:
+        log, value = first_moment(self._low, self._high, self._gap)
+        if np.any(self._high >= 1e150):
+            log = np.where(np.asarray(self._high) >= 1e150, np.inf, log)
+        return log, value
+
+    @QUIET
+    def mean(self) -> Real:
+        """Mean; ``inf`` where it overflows."""
+        log, value = self._moment()
+        if not self._shape:
+            return float(value) / float(self._k) if value < np.inf else float(self._late(log))
+        ratio = np.where(np.isinf(value), self._late(log), value / self._k)
+        return domain.plain(np.broadcast_to(ratio, self._shape))
+
+    def _late(self, log: Any) -> Any:
+        """exp(log)/k, where exp(log) overflows and the ratio may not."""
+        return np.exp(log - np.log(self._k))
+
+    @QUIET
+    def log_mean(self) -> Real:
+        """Logarithm of the mean: finite for targets up to 10^150 spreads up."""
+        log, value = self._moment()
+        ratio = value / self._k
+        safe = (ratio > 1e-290) & (ratio < 1e290)
+        value = np.where(safe, np.log(np.where(safe, ratio, 1.0)), log - np.log(self._k))
+        return domain.plain(np.broadcast_to(value, self._shape))
+
+    @QUIET
+    def var(self) -> Real:
+        """Variance; ``inf`` where it overflows."""
+        return self._powers(1.0)
+
+    @QUIET
+    def std(self) -> Real:
+        """Standard deviation; outlives the variance."""
+        return self._powers(0.5)
+
+    def _powers(self, power: float) -> Real:
+        """The variance to a power."""
+        log = second_cumulant(self._low, self._high, self._gap)
+        value = np.exp(power * log) / np.asarray(self._k) ** (2.0 * power)
+        safe = (value > 1e-290) & (value < 1e290)
+        value = np.where(safe, value, np.exp(power * log - 2.0 * power * np.log(self._k)))
+        return domain.plain(np.broadcast_to(value, self._shape))
+
+    @QUIET
+    def cv(self) -> Real:
+        """Coefficient of variation; tends to 1 for targets far up."""
+        log = 0.5 * second_cumulant(self._low, self._high, self._gap) - self._moment()[0]
+        return domain.plain(np.broadcast_to(np.where(np.isnan(log), 1.0, np.exp(log)), self._shape))
+
+    # Distribution ----------------------------------------------------------------------------
+
+    def _reduced(self, t: Array) -> Any:
+        """Target at the center: z of P(T > t) = erf(z)."""
+        depth = np.minimum(np.abs(self._low), 1e150)
+        return depth / np.sqrt(2.0 * np.expm1(2.0 * self._k * t))
+
+    def _choose(self, closed: Any, general: Any, t: Array) -> Any:
+        """One way for targets at the center, another for the rest."""
+        center = np.asarray(self._high) == 0
+        if center.all():
+            return closed(t)
+        value = general(t)
+        return np.where(center, closed(t), value) if center.any() else value
+
+    @QUIET
+    def _survival(self, t: Array) -> Any:
+        return self._choose(lambda t: special.erf(self._reduced(t)), super()._survival, t)
+
+    @QUIET
+    def _cdf(self, t: Array) -> Any:
+        return self._choose(lambda t: special.erfc(self._reduced(t)), super()._cdf, np.asarray(t))
+
+    @QUIET
+    def _density(self, t: Array) -> Any:
+        def closed(t: Array) -> Any:
+            z = self._reduced(t)
+            shrink = -np.expm1(-2.0 * self._k * t)
+            value = 2.0 / np.sqrt(np.pi) * np.exp(-z * z) * z * (self._k / shrink)
+            return np.where((t > 0) & np.isfinite(t) & np.isfinite(value), value, 0.0)
+
+        return self._choose(closed, super()._density, t)
+
+    def _marks(self) -> Any:
+        """The mean and up to 40 relative widths around it."""
+        steps = np.outer([-1.0, 1.0], [0.0, 1.5, 3.0, 6.0, 12.0, 20.0, 40.0]).ravel()
+        width = np.minimum(self.cv(), 1.0)
+        return self.timescale() * np.exp(steps.reshape(-1, *(1,) * len(self._shape)) * width)
+
+    @QUIET
+    def timescale(self) -> Array:
+        """The mean, or the relaxation time of the bowl if that is shorter."""
+        return np.clip(np.minimum(self.mean(), 1.0 / np.asarray(self._k)), 1e-300, 1e300)
+
+    @QUIET
+    def _sample(self, n: int, generator: np.random.Generator) -> Array:
+        """In closed form for targets at the center, else by inversion of a table of the law."""
+        center = np.asarray(self._high) == 0
+        normal = generator.standard_normal((n, *self._shape))
+        times = 0.5 * np.log1p((np.asarray(self._low) / normal) ** 2) / self._k
+        if center.all():
+            return times
+        if "_inverse" not in self.__dict__:
+            self._inverse = InverseTable(self)
+        return np.where(center, times, self._inverse(special.ndtr(normal)))
+
+    # Under exponential resetting -------------------------------------------------------------
+
+    def _reset(self, rate: Any) -> tuple[Any, Any, Any, Any]:
+        """log and value of the mean in units of 1/k, its logarithmic slope, where p is usable."""
+        p = rate / np.asarray(self._k)
+        usable = (p > _LOWEST) & (p < 1e290)
+        parts = excess_ratio(np.where(usable, p, 1.0), self._low, self._high, self._gap)
+        return (*parts, usable)
+
+    @QUIET
+    def mean_exponential(self, rate: Any) -> Any:
+        """Mean under exponential waiting times, without a difference."""
+        rate = np.asarray(rate, dtype=np.float64)
+        if not self._shape and not rate.shape and self._high <= 8.0:
+            p = float(rate) / float(self._k)
+            if _LOWEST < p <= 30.0:
+                return ratio(p, self._low, self._high, self._gap) / self._k
+        log, value, _, usable = self._reset(rate)
+        value = np.where(np.isinf(value), self._late(log), value / self._k)
+        if usable.all():
+            return value
+        return np.where(usable, value, super().mean_exponential(rate))
+
+    @QUIET
+    def slope_exponential(self, rate: Any) -> Any:
+        """d log(mean)/d log(rate), which keeps its sign down to rate 0."""
+        slope, usable = self._reset(np.asarray(rate, dtype=np.float64))[2:]
+        if usable.all():
+            return slope
+        return np.where(usable, slope, super().slope_exponential(rate))
+
+    @QUIET
+    def var_exponential(self, rate: Any) -> Any:
+        """Variance R² - 2 R' of the mean R(p) in units of 1/k."""
+        rate = np.asarray(rate, dtype=np.float64)
+        log, _, slope, usable = self._reset(rate)
+        p = np.where(usable, rate / np.asarray(self._k), 1.0)
+        mean = np.exp(log - np.log(self._k))
+        value = mean * (mean - 2.0 * slope / (p * self._k))
+        value = np.where(np.isinf(mean), np.inf, np.maximum(value, 0.0))
+        if usable.all():
+            return value
+        return np.where(usable, value, np.where(p < 1.0, self.var(), super().var_exponential(rate)))
+
+    @QUIET
+    def trial_exponential(self, rate: Any, s: Any = 0.0) -> Trial:
+        """Trial against an exponential waiting time: its mean is the one under the rate r + s."""
+        x = np.asarray(rate + s)
+        if np.iscomplexobj(x) or (x == 0).any():
+            return super().trial_exponential(rate, s)
+        log, value, _, usable = self._reset(x)
+        if not usable.all():
+            return super().trial_exponential(rate, s)
+        log_success = np.asarray(self._log_laplace(x))
+        ratio = np.where(np.isinf(value), self._late(log), value / self._k)
+        safe = (ratio > 1e-290) & (ratio < 1e290)
+        log_mean = np.where(safe, np.log(np.where(safe, ratio, 1.0)), log - np.log(self._k))
+        return Trial(log_success, log_mean, ratio)

@@ -1,0 +1,325 @@
+"""A landscape on panels: adaptive polynomials for it, and what the backward equation makes of them.
+
+On each panel phi (phi' = -mu/D, the potential in units of the local diffusivity) and D are
+polynomials through twenty Chebyshev points; panels are bisected until exp(phi) and exp(-phi)/D are
+resolved to rounding and phi varies by at most 4. The solutions of the backward equation on a panel
+are then power series in s that are integrated once, for every s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from resetsgd.domain import Array
+from resetsgd.errors import DomainError, NotConverged
+
+__all__ = ["LEVELS", "Field", "Mesh", "mesh_of", "series_of", "slow_of"]
+
+POINTS = 20
+POWERS = 16
+SLOW = 8
+LEVELS = 6
+_MOST_PANELS = 2000
+_VARIATION = 4.0
+_TOLERANCE = 1e-14
+
+Function = Callable[[Array], Array]
+
+
+class Spectral(NamedTuple):
+    """Chebyshev tools on [0, 1]: nodes, integral from 0, derivative, coefficients, halves."""
+
+    nodes: Array
+    integral: Array
+    derivative: Array
+    coefficients: Array
+    halves: tuple[Array, Array]
+
+
+@lru_cache(maxsize=1)
+def spectral() -> Spectral:
+    """The tools for ``POINTS`` nodes, made once."""
+    n = POINTS
+    x = -np.cos(np.pi * np.arange(n) / (n - 1))
+    chebyshev = np.polynomial.chebyshev
+    values = chebyshev.chebvander(x, n - 1)
+    coefficients = np.linalg.inv(values)
+    rise = np.zeros((n, n))
+    slope = np.zeros((n, n))
+    for k in range(n):
+        unit = np.eye(n)[k]
+        integral = chebyshev.chebint(unit, lbnd=-1.0)
+        rise[:, k] = 0.5 * chebyshev.chebval(x, integral)
+        slope[:, k] = 2.0 * chebyshev.chebval(x, chebyshev.chebder(unit)) if k else 0.0
+    halves = tuple(
+        chebyshev.chebvander(0.5 * (x + shift), n - 1) @ coefficients for shift in (-1.0, 1.0)
+    )
+    integral = rise @ coefficients
+    integral[0] = 0.0
+    for half, (row, node) in zip(halves, ((0, 0), (-1, -1)), strict=True):
+        half[row] = np.eye(n)[node]
+    return Spectral(
+        0.5 * (x + 1.0), integral, slope @ coefficients, coefficients, (halves[0], halves[1])
+    )
+
+
+@dataclass
+class Field:
+    """What is sampled: potential or drift, diffusivity, killing rate, along a direction.
+
+    ``sign`` is -1 where the axis is mirrored, so that targets always lie to the right.
+    """
+
+    potential: Function | None
+    drift: Function | None
+    diffusivity: Function | float
+    alpha: float
+    rate: Function | None
+    sign: float = 1.0
+
+    def D(self, x: Array) -> Array:
+        """Diffusivity at the points."""
+        if callable(self.diffusivity):
+            value = self.diffusivity(self.sign * x)
+            wrong = value <= 0
+            if wrong.any():
+                raise DomainError("diffusivity", float(value[wrong][0]), "positive everywhere")
+            return value
+        return np.full(x.shape, self.diffusivity)
+
+    def kill(self, x: Array) -> Array | None:
+        """Killing rate at the points."""
+        if self.rate is None:
+            return None
+        value = self.rate(self.sign * x)
+        if np.any(value < 0):
+            raise DomainError("rate", float(value[value < 0][0]), "zero or positive everywhere")
+        return value
+
+    def phi(self, x: Array, width: Array, D: Array) -> tuple[Array, Array]:
+        """phi from the left end of each panel, and its magnitude (for the rounding of its input).
+
+        x has shape (panels, POINTS).
+        """
+        tools = spectral()
+        if self.potential is not None:
+            U = self.potential(self.sign * x)
+            gap = U - U[:, :1]
+            size = np.max(np.abs(U) / D, axis=1)
+            if not callable(self.diffusivity):
+                return gap / D, size
+            value = (gap @ tools.derivative.T / D) @ tools.integral.T
+        else:
+            assert self.drift is not None
+            slope = -self.sign * self.drift(self.sign * x) / D
+            value = (slope @ tools.integral.T) * width[:, None]
+            size = np.max(np.abs(value), axis=1)
+        return value - self.alpha * np.log(D / D[:, :1]), size
+
+    def rough_phi(self, x: Array) -> Array:
+        """phi at a row of points relative to the first one, by the trapezoidal rule in D."""
+        with np.errstate(all="ignore"):
+            D = self.D(x)
+            if self.potential is not None:
+                U = self.potential(self.sign * x)
+                steps = np.diff(U) * 0.5 * (1.0 / D[1:] + 1.0 / D[:-1])
+            else:
+                assert self.drift is not None
+                slope = -self.sign * self.drift(self.sign * x) / D
+                steps = 0.5 * (slope[1:] + slope[:-1]) * np.diff(x)
+            value = np.concatenate([[0.0], np.cumsum(steps)]) - self.alpha * np.log(D / D[0])
+        broken = np.flatnonzero(~np.isfinite(value))
+        if broken.size:  # beyond float64, or not defined: a wall unless it falls
+            value[broken[0] :] = -np.inf if value[broken[0]] == -np.inf else np.inf
+        return value
+
+
+@dataclass
+class Mesh:
+    """Panels from left to right, or some of them."""
+
+    left: Array
+    h: Array
+    """Widths."""
+    phi: Array
+    D: Array
+    kill: Array | None
+    least: Array
+    """Diffusivity that a panel's unit of time is made of; halves keep that of the whole."""
+    size: float
+    """Largest |phi| of the samples: their rounding."""
+
+    @property
+    def edges(self) -> Array:
+        """Ends of the panels where they are in a row."""
+        return np.append(self.left, self.left[-1] + self.h[-1])
+
+    @property
+    def tau(self) -> Array:
+        """Diffusion time across each panel."""
+        return self.h**2 / self.least
+
+    def weights(self) -> tuple[Array, Array, Array | None]:
+        """exp(phi), exp(-phi) Dmin/D and the killing per diffusion time, at the nodes."""
+        kill = None if self.kill is None else self.kill * self.tau[:, None]
+        return np.exp(self.phi), np.exp(-self.phi) * (self.least[:, None] / self.D), kill
+
+    def only(self, which: Array) -> Mesh:
+        """Some of the panels."""
+        kill = None if self.kill is None else self.kill[which]
+        phi, D, least = self.phi[which], self.D[which], self.least[which]
+        return Mesh(self.left[which], self.h[which], phi, D, kill, least, self.size)
+
+    def halved(self) -> Mesh:
+        """Each panel bisected, from the same polynomials."""
+        both = spectral().halves
+
+        def cut(values: Array) -> Array:
+            return np.stack([values @ half.T for half in both], axis=1).reshape(-1, POINTS)
+
+        phi, half = cut(self.phi), np.repeat(0.5 * self.h, 2)
+        left = np.repeat(self.left, 2)
+        left[1::2] += half[1::2]
+        flat = np.all(self.D == self.D[:, :1])
+        D = np.repeat(self.D, 2, axis=0) if flat else np.exp(cut(np.log(self.D)))
+        kill = None if self.kill is None else np.maximum(cut(self.kill), 0.0)
+        return Mesh(left, half, phi - phi[:, :1], D, kill, np.repeat(self.least, 2), self.size)
+
+
+def series_of(mesh: Mesh, powers: int = POWERS) -> Array:
+    """Power series in z = s tau of the six entries, shape (panels, 6, powers + 1).
+
+    Rows: u and h q (q = exp(-phi) u') at the right end from u = 1 (less one), from h q = 1, and of
+    the response to a unit source in units of tau.
+    """
+    J = spectral().integral.T
+    E, m, kill = mesh.weights()
+    panels = len(E)
+    table = np.zeros((panels, 6, powers + 1))
+    one = np.ones(E.shape)
+    u = np.stack([one, E @ J])
+    q = np.stack([np.zeros(E.shape), one])
+    solve = None
+    if kill is not None:
+        # (1 - J E J m kill)^-1 on the right, once a panel: all entries positive
+        heavy = m * kill
+        bound = np.einsum("ij,nj,jk,nk->nik", J.T, E, J.T, heavy)
+        solve = np.linalg.inv(np.eye(POINTS) - bound)
+        u = np.concatenate([u, ((E * (m @ J)) @ J)[None]])
+        q = np.concatenate([q, (m @ J)[None]])
+        u = (solve @ u.transpose(1, 2, 0)).transpose(2, 0, 1)
+        q = q + (heavy * u) @ J
+    for k in range(powers + 1):
+        for row in range(len(u)):
+            table[:, 2 * row, k], table[:, 2 * row + 1, k] = u[row, :, -1], q[row, :, -1]
+        if k == 0:  # less one without cancellation: by the flux that the killing makes
+            table[:, 0, 0] = 0.0 if kill is None else ((E * q[0]) @ J)[:, -1]
+        q = (m * u) @ J
+        u = (E * q) @ J
+        if solve is not None:
+            u = (solve @ u.transpose(1, 2, 0)).transpose(2, 0, 1)
+            q = q + (heavy * u) @ J
+    if kill is None:  # u = 1 less s times the response
+        table[:, 4:, :-1] = table[:, :2, 1:]
+    return np.maximum(table, 0.0)
+
+
+def slow_of(mesh: Mesh) -> Array:
+    """Slow solutions h w = sum_j a_j z^(-j/2), j = -1.., at both ends and integrated.
+
+    Coefficient by coefficient from w² + w' - phi' w = (s + r)/D.
+    """
+    tools = spectral()
+    slope = mesh.phi @ tools.derivative.T
+    inverse = mesh.least[:, None] / mesh.D
+    terms = [np.sqrt(inverse)]  # terms[j + 1] is a_j
+    for n in range(-1, SLOW):
+        last = terms[n + 1]
+        known = slope * last - last @ tools.derivative.T
+        for i in range(n + 1):
+            known = known - terms[i + 1] * terms[n - i + 1]
+        if n == 0 and mesh.kill is not None:
+            known = known + mesh.kill * mesh.tau[:, None] * inverse
+        terms.append(known / (2.0 * terms[0]))
+    full = np.stack(terms, axis=1)
+    over = full @ tools.integral[-1]
+    return np.stack([full[:, :, 0], full[:, :, -1], over], axis=1)
+
+
+def _sample(field: Field, left: Array, right: Array) -> tuple[Array, Array, Array | None, Array]:
+    x = left[:, None] + (right - left)[:, None] * spectral().nodes
+    x[:, -1] = right
+    with np.errstate(all="ignore"):
+        D = field.D(x)
+        phi, size = field.phi(x, right - left, D)
+        return phi, D, field.kill(x), size
+
+
+def _resolved(
+    phi: Array, D: Array, kill: Array | None, size: Array, width: Array, span: float
+) -> Array:
+    """Which panels need no further bisection."""
+    tools = spectral()
+    with np.errstate(all="ignore"):
+        varies = np.sum(np.abs(np.diff(phi, axis=1)), axis=1)
+        noise = _TOLERANCE + 4e-16 * size
+        fine = np.isfinite(phi).all(axis=1) & (varies <= _VARIATION)
+        sides = [np.exp(phi), np.exp(-phi) / D]
+        if kill is not None:
+            fine &= width * np.sqrt(np.max(kill / D, axis=1)) <= 3.0
+            sides.append(np.exp(-phi) / D * (kill + np.max(kill, axis=1, keepdims=True) * 1e-3))
+        bad = np.zeros(fine.shape)
+        for values in sides:
+            spectrum = np.abs(values @ tools.coefficients.T)
+            top = np.maximum(spectrum.max(axis=1), 1e-300)
+            bad = np.maximum(bad, spectrum[:, -3:].max(axis=1) / top)
+        # at a kink the error is confined to panels that shrink with it
+        fine &= bad <= noise * np.maximum(1.0, (1e-4 * span / width) ** 1.5)
+    return np.asarray(fine)
+
+
+def mesh_of(field: Field, cuts: Array, what: str, most: int = _MOST_PANELS) -> Mesh:
+    """Bisect the panels between the cuts until each is resolved."""
+    left, right = cuts[:-1].copy(), cuts[1:].copy()
+    span = float(cuts[-1] - cuts[0])
+    done: list[tuple[Array, ...]] = []
+    count = 0
+    while left.size:
+        if count + left.size > most:
+            raise NotConverged(
+                f"{what}: more than {most} panels; the landscape is too rough, too steep (in units"
+                " of the diffusivity) or has jumps at places not named in breaks="
+            )
+        phi, D, kill, size = _sample(field, left, right)
+        fine = _resolved(phi, D, kill, size, right - left, span)
+        place = np.maximum(np.abs(left), np.abs(right))
+        tiny = right - left <= 64 * np.finfo(float).eps * place
+        if np.any(tiny & ~fine & ~np.isfinite(phi).all(axis=1)):
+            raise NotConverged(f"{what}: not finite near {float(left[tiny & ~fine][0]):g}")
+        fine |= tiny
+        extra = np.zeros(phi.shape) if kill is None else kill
+        done.append((left[fine], right[fine], phi[fine], D[fine], extra[fine], size[fine]))
+        count += int(fine.sum())
+        left, right = left[~fine], right[~fine]
+        middle = left + 0.5 * (right - left)
+        left, right = np.concatenate([left, middle]), np.concatenate([middle, right])
+    columns = [np.concatenate(parts) for parts in zip(*done, strict=True)]
+    order = np.argsort(columns[0])
+    left, right, phi, D, kill_all, size = (column[order] for column in columns)
+    kills = None if field.rate is None else kill_all
+    return Mesh(left, right - left, phi, D, kills, D.min(axis=1), float(size.max()))
+
+
+def refined(field: Field, mesh: Mesh) -> Mesh:
+    """Each panel bisected and sampled anew: the mesh that measures the error of the other."""
+    half = np.repeat(0.5 * mesh.h, 2)
+    left = np.repeat(mesh.left, 2)
+    left[1::2] += half[1::2]
+    right = np.append(left[1:], mesh.edges[-1])
+    phi, D, kill, size = _sample(field, left, right)
+    return Mesh(left, half, phi, D, kill, D.min(axis=1), float(size.max()))

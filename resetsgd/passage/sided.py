@@ -1,0 +1,493 @@
+"""Passage times that end at one of two ends: splitting probabilities and conditional laws.
+
+An interval is left at its lower or at its upper end. What is asked of such a passage time beyond
+the time itself is at which end it comes (:meth:`Sided.splitting`), and how long it takes if it
+comes there (:meth:`Sided.given`). Resetting changes both, and gives back a two-ended passage time.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+
+from resetsgd import domain
+from resetsgd.domain import Array, Real
+from resetsgd.errors import NotConverged
+from resetsgd.passage import inversion
+from resetsgd.passage.base import QUIET, PassageTime
+from resetsgd.passage.restart import Restarted
+from resetsgd.protocols import Trial
+
+__all__ = ["Given", "OneSide", "Sided", "SidedRestarted", "Splitting"]
+
+_SIDES = ("lower", "upper")
+_STEP = 1e-30
+"""Relative complex step of derivatives: far below rounding, far above underflow."""
+_TABLE = 1025
+"""Points of the table that random draws are interpolated in."""
+
+
+class Splitting(NamedTuple):
+    """Probabilities to come at the lower and at the upper end."""
+
+    lower: Real
+    upper: Real
+
+
+@lru_cache(maxsize=1)
+def _chebyshev() -> tuple[Array, Array]:
+    """Nodes on [0, 1] and the weights of the derivative at 0 of the polynomial through them."""
+    n = 16
+    k = np.arange(n)
+    nodes = 0.5 * (1.0 - np.cos(np.pi * k / (n - 1)))
+    sign = np.where(k % 2 == 0, 1.0, -1.0) * np.where((k == 0) | (k == n - 1), 0.5, 1.0)
+    weights = np.zeros(n)
+    weights[1:] = sign[1:] / sign[0] / (nodes[0] - nodes[1:])
+    weights[0] = -weights[1:].sum()
+    return nodes, weights
+
+
+_GAUSS_NODES, _GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(16)
+
+
+class Sided(PassageTime):
+    """A passage time that ends at the lower or at the upper of two ends.
+
+    A subclass supplies, beyond what every :class:`PassageTime` does, ``_log_laplace_side``; what it
+    knows in closed form it overrides: ``_log_laplace_given``, ``_log_mean_side``, ``_var_side``,
+    ``_survival_given``, ``_density_given``, ``_cdf_given`` and ``_sample_given``.
+
+    Notes
+    -----
+    **Source**: S. Redner, *A Guide to First-Passage Processes* (2001), section 2.2; under
+    resetting A. Pal and V. V. Prasad, PRE 99, 032123 (2019). Derived in ``theory/02_interval.py``.
+
+    Examples
+    --------
+    >>> import resetsgd as rs
+    >>> walk = rs.DriftDiffusion(drift=0.0, diffusivity=1.0)
+    >>> T = rs.first_passage(walk, start=0.25, target=(0.0, 1.0))
+    >>> T.splitting()
+    Splitting(lower=0.75, upper=0.25)
+    >>> round(T.given("upper").mean(), 6), round(T.given("lower").mean(), 6)
+    (0.15625, 0.072917)
+    """
+
+    @abstractmethod
+    def _log_laplace_side(self, side: str, s: Any) -> Any:
+        """log E[exp(-sT); exit at the side], for s as in ``_log_laplace``."""
+
+    # Public ----------------------------------------------------------------------------------
+
+    @QUIET
+    def splitting(self) -> Splitting:
+        """Probabilities to leave at either end.
+
+        Returns
+        -------
+        Splitting
+            ``lower`` and ``upper``, each with the shape of the parameters; their sum is the
+            probability to arrive.
+        """
+        return Splitting(*(domain.plain(np.exp(self._log_chance(side))) for side in _SIDES))
+
+    def side(self, name: str) -> PassageTime:
+        """The time at which it arrives at one end; never, if it arrives at the other.
+
+        Parameters
+        ----------
+        name : {"lower", "upper"}
+            Which end.
+
+        Returns
+        -------
+        PassageTime
+            Defective: it arrives with the splitting probability, so that its mean is infinite.
+            Resetting *it* means that a walker lost at the other end is brought back at its next
+            reset; resetting first and asking for the side then ends at either end.
+
+        Raises
+        ------
+        DomainError
+            If ``name`` is neither.
+        """
+        return OneSide(self, domain.choice("name", name, _SIDES))
+
+    def given(self, name: str) -> PassageTime:
+        """The passage time on condition that it ends at one end.
+
+        Parameters
+        ----------
+        name : {"lower", "upper"}
+            Which end.
+
+        Returns
+        -------
+        PassageTime
+            With proper moments.
+
+        Raises
+        ------
+        DomainError
+            If ``name`` is neither.
+        """
+        return Given(self, domain.choice("name", name, _SIDES))
+
+    # What a subclass may know better ---------------------------------------------------------
+
+    @QUIET
+    def _log_chance(self, side: str) -> Any:
+        """Logarithm of the probability to leave at a side."""
+        return np.real(self._log_laplace_side(side, np.zeros(self.shape)))
+
+    def _delay(self, side: str, s: Any) -> Any:
+        """-d/ds log E[exp(-sT); side] at real s, by a complex step: accurate to rounding."""
+        step = _STEP / self.timescale()
+        return -np.imag(self._log_laplace_side(side, s + 1j * step)) / step
+
+    @QUIET
+    def _log_laplace_given(self, side: str, s: Any) -> Any:
+        """log E[exp(-sT) | side]: a difference, or where it is small the integral of its slope."""
+        s = np.asarray(s)
+        value = np.asarray(self._log_laplace_side(side, s) - self._log_chance(side))
+        small = (np.abs(np.imag(s)) <= 1e-8 * np.abs(np.real(s))) & (np.abs(value.real) < 0.3)
+        if not small.any():
+            return value
+        at = np.where(small, np.real(s), 0.0)
+        shape = (-1, *(1,) * value.ndim)
+        nodes, weights = 0.5 * (_GAUSS_NODES + 1.0).reshape(shape), 0.5 * _GAUSS_WEIGHTS
+        near = -at * np.tensordot(weights, self._delay(side, at * nodes), axes=1)
+        near = np.where(s == 0, 0.0, near)
+        if np.iscomplexobj(value):
+            return np.where(small, near + 1j * value.imag, value)
+        return np.where(small, near, value)
+
+    @QUIET
+    def _log_mean_side(self, side: str) -> Any:
+        """log E[T | side]."""
+        return np.log(self._delay(side, np.zeros(self.shape)))
+
+    @QUIET
+    def _mean_side(self, side: str) -> Any:
+        """E[T | side]."""
+        return np.exp(self._log_mean_side(side))
+
+    @QUIET
+    def _var_side(self, side: str) -> Any:
+        """Var[T | side], from the slope of the mean in s: about 1e-13 mean²/var relative."""
+        nodes, weights = _chebyshev()
+        mean = np.exp(np.asarray(self._log_mean_side(side)))
+        reach = 0.5 / mean
+        shape = (-1, *(1,) * np.ndim(mean))
+        value = mean**2
+        for _ in range(2):  # the second time within the radius of convergence of wide laws too
+            delays = self._delay(side, reach * nodes.reshape(shape))
+            value = -np.tensordot(weights, delays, axes=1) / reach
+            reach = np.minimum(reach, 0.5 * mean / value)
+        return value
+
+    def _smoothly(self) -> None:
+        if not self.smooth:
+            raise NotConverged(
+                "survival: the law at one end under fixed reset times has kinks that its transform"
+                " does not resolve; its moments, transform and splitting are available"
+            )
+
+    @QUIET
+    def _survival_given(self, side: str, t: Array) -> Any:
+        """P(T > t | side), by Laplace inversion, absolute error about 1e-11."""
+        self._smoothly()
+        t = np.broadcast_to(t, np.broadcast_shapes(t.shape, self.shape))
+
+        def transform(s: Any) -> Any:
+            return -np.expm1(self._log_laplace_given(side, s)) / s
+
+        value = np.clip(inversion.invert(transform, t), 0.0, 1.0)
+        return np.where(t == 0, 1.0, np.where(np.isinf(t), 0.0, value))
+
+    def _cdf_given(self, side: str, t: Array) -> Any:
+        """P(T <= t | side)."""
+        return 1.0 - self._survival_given(side, t)
+
+    @QUIET
+    def _density_given(self, side: str, t: Array) -> Any:
+        """Density of T at t on condition of the side, by Laplace inversion."""
+        self._smoothly()
+        t = np.broadcast_to(t, np.broadcast_shapes(t.shape, self.shape))
+        values = inversion.invert(lambda s: np.exp(self._log_laplace_given(side, s)), t)
+        return np.where((t == 0) | np.isinf(t), 0.0, values)
+
+    def _sample_given(self, side: str, n: int, generator: np.random.Generator) -> Array:
+        """Draws on condition of the side, by inversion of a table of the law."""
+        tables: dict[str, InverseTable] = self.__dict__.setdefault("_tables", {})
+        if side not in tables:
+            tables[side] = InverseTable(self.given(side))
+        return tables[side](generator.random((n, *self.shape)))
+
+    def _sample(self, n: int, generator: np.random.Generator) -> Array:
+        """Choose the end, then draw the time to it."""
+        lower, upper = (np.asarray(chance) for chance in self.splitting())
+        pick = generator.random((n, *self.shape))
+        first = self._sample_given("lower", n, generator)
+        second = self._sample_given("upper", n, generator)
+        late = np.where(pick < lower + upper, second, np.inf)
+        certain = lower + upper > 1.0 - 1e-12  # rounding of the sum does not lose walkers
+        late = np.where(certain, second, late)
+        return np.where(pick < lower, first, late)
+
+
+class InverseTable:
+    """Times at which a law, taken as certain to arrive, has given probabilities.
+
+    Monotone cubic interpolation of log t against log odds in a table of 1025 points; the
+    interpolation error of the probability is about 1e-9, far below what 10^12 draws resolve.
+
+    Parameters
+    ----------
+    law : PassageTime
+        A law that arrives for certain.
+    """
+
+    @QUIET
+    def __init__(self, law: PassageTime) -> None:
+        shape = law.shape
+        chances = np.array([1e-10, 1.0 - 1e-10]).reshape(2, *(1,) * len(shape))
+        ends = np.log(np.broadcast_to(law.quantile(chances), (2, *shape)))
+        fractions = np.linspace(0.0, 1.0, _TABLE).reshape(-1, *(1,) * len(shape))
+        log_t = ends[0] * (1.0 - fractions) + ends[1] * fractions
+        times = np.exp(log_t)
+        odds = np.log(np.asarray(law._cdf(times))) - np.log(np.asarray(law.survival(times)))
+        odds, log_t = odds.reshape(_TABLE, -1), log_t.reshape(_TABLE, -1)
+        self._curves: list[tuple[Any, float, float]] = []
+        for i in range(odds.shape[1]):
+            rise = np.maximum.accumulate(odds[:, i])
+            kept = np.isfinite(rise) & (np.diff(rise, prepend=-np.inf) > 0)
+            known, place = rise[kept], log_t[kept, i]
+            if known.size < 2:  # narrower than float64 resolves
+                known = np.array([0.0, 1.0])
+                place = np.full(2, log_t[_TABLE // 2, i])
+            self._curves.append((PchipInterpolator(known, place), known[0], known[-1]))
+
+    @QUIET
+    def __call__(self, uniforms: Array) -> Array:
+        """Times for uniform numbers, shape (n,) + shape of the law."""
+        wanted = (np.log(uniforms) - np.log1p(-uniforms)).reshape(len(uniforms), -1)
+        result = np.empty(wanted.shape)
+        for i, (curve, first, last) in enumerate(self._curves):
+            result[:, i] = np.exp(curve(np.clip(wanted[:, i], first, last)))
+        return result.reshape(uniforms.shape)
+
+
+class _Half(PassageTime):
+    """What the two views of one end share."""
+
+    def __init__(self, whole: Sided, name: str) -> None:
+        self.whole = whole
+        self.name = name
+        self.sources = whole.sources  # type: ignore[misc]
+        self.derivation = whole.derivation  # type: ignore[misc]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the parameters."""
+        return self.whole.shape
+
+    @property
+    def smooth(self) -> bool:
+        """Whether the law has a smooth density."""
+        return self.whole.smooth
+
+    def timescale(self) -> Array:
+        """The scale of the law whatever its end."""
+        return self.whole.timescale()
+
+    def _marks(self) -> Any:
+        return self.whole._marks()
+
+
+class Given(_Half):
+    """A two-ended passage time on condition that it ends at one end; made by ``T.given``.
+
+    Parameters
+    ----------
+    whole : Sided
+        The passage time to either end.
+    name : {"lower", "upper"}
+        Which end.
+
+    Examples
+    --------
+    >>> import resetsgd as rs
+    >>> walk = rs.DriftDiffusion(drift=0.0, diffusivity=1.0)
+    >>> rs.first_passage(walk, start=0.5, target=(0.0, 1.0)).given("lower").mean()
+    0.125
+    """
+
+    def __repr__(self) -> str:
+        return f"{self.whole!r}.given({self.name!r})"
+
+    def _log_laplace(self, s: Any) -> Any:
+        return self.whole._log_laplace_given(self.name, s)
+
+    @QUIET
+    def mean(self) -> Real:
+        """Conditional mean."""
+        return domain.plain(np.broadcast_to(self.whole._mean_side(self.name), self.shape))
+
+    @QUIET
+    def log_mean(self) -> Real:
+        """Logarithm of the conditional mean."""
+        return domain.plain(np.broadcast_to(self.whole._log_mean_side(self.name), self.shape))
+
+    @QUIET
+    def var(self) -> Real:
+        """Conditional variance, time²."""
+        return domain.plain(np.broadcast_to(self.whole._var_side(self.name), self.shape))
+
+    @QUIET
+    def _survival(self, t: Array) -> Any:
+        return self.whole._survival_given(self.name, t)
+
+    @QUIET
+    def _density(self, t: Array) -> Any:
+        return self.whole._density_given(self.name, t)
+
+    @QUIET
+    def _cdf(self, t: Array) -> Any:
+        return np.clip(self.whole._cdf_given(self.name, np.asarray(t)), 0.0, 1.0)
+
+    def _sample(self, n: int, generator: np.random.Generator) -> Array:
+        return self.whole._sample_given(self.name, n, generator)
+
+
+class OneSide(_Half):
+    """Arrival at one of two ends, never if it comes at the other; made by ``T.side``.
+
+    Parameters
+    ----------
+    whole : Sided
+        The passage time to either end.
+    name : {"lower", "upper"}
+        Which end.
+
+    Examples
+    --------
+    >>> import resetsgd as rs
+    >>> walk = rs.DriftDiffusion(drift=0.0, diffusivity=1.0)
+    >>> T = rs.first_passage(walk, start=0.25, target=(0.0, 1.0)).side("upper")
+    >>> T.laplace(0.0), T.mean()
+    (0.25, inf)
+    """
+
+    def __repr__(self) -> str:
+        return f"{self.whole!r}.side({self.name!r})"
+
+    def _log_laplace(self, s: Any) -> Any:
+        return self.whole._log_laplace_side(self.name, s)
+
+    @property
+    def _chance(self) -> Any:
+        return np.exp(self.whole._log_chance(self.name))
+
+    @property
+    def _surely(self) -> Any:
+        """Where the other end is out of reach of float64."""
+        return self.whole._log_chance(self.name) == 0
+
+    @QUIET
+    def log_mean(self) -> Real:
+        """Logarithm of the mean: ``inf`` unless this end is certain."""
+        value = np.where(self._surely, self.whole._log_mean_side(self.name), np.inf)
+        return domain.plain(np.broadcast_to(value, self.shape))
+
+    @QUIET
+    def var(self) -> Real:
+        """Variance: ``inf`` unless this end is certain."""
+        value = np.where(self._surely, self.whole._var_side(self.name), np.inf)
+        return domain.plain(np.broadcast_to(value, self.shape))
+
+    @QUIET
+    def _survival(self, t: Array) -> Any:
+        never = -np.expm1(self.whole._log_chance(self.name))
+        return never + self._chance * self.whole._survival_given(self.name, t)
+
+    @QUIET
+    def _density(self, t: Array) -> Any:
+        return self._chance * self.whole._density_given(self.name, t)
+
+    @QUIET
+    def _cdf(self, t: Array) -> Any:
+        return self._chance * np.clip(self.whole._cdf_given(self.name, np.asarray(t)), 0.0, 1.0)
+
+    @QUIET
+    def trial_fixed(self, period: Any, s: Any = 0.0) -> Trial:
+        """Trial against a fixed waiting time; a rare success keeps its digits."""
+        trial = super().trial_fixed(period, s)
+        period = np.asarray(period, dtype=np.float64)
+        if np.any(np.asarray(s) != 0) or not np.isfinite(period).all():
+            return trial
+        come = np.asarray(self._cdf(period))
+        log_success = np.where(come > 0, np.log(come), trial.log_success)
+        log_duration = np.asarray(trial.log_mean) + trial.log_success
+        return Trial(log_success, log_duration - log_success)
+
+    def _sample(self, n: int, generator: np.random.Generator) -> Array:
+        pick = generator.random((n, *self.shape))
+        times = self.whole._sample_given(self.name, n, generator)
+        return np.where((pick < self._chance) | self._surely, times, np.inf)
+
+
+class SidedRestarted(Restarted, Sided):
+    """A two-ended passage time under resetting to its own start.
+
+    Parameters
+    ----------
+    free : Sided
+        The reset-free passage time.
+    protocol : Protocol
+        When it resets. Its parameters broadcast against those of ``free``.
+
+    Notes
+    -----
+    A trial between two resets succeeds at end e with P(T < R, e); trials repeat until one does, so
+    that e is the end with probability P(T < R, e)/P(T < R), the transforms at s likewise.
+
+    **Source**: A. Pal and V. V. Prasad, PRE 99, 032123 (2019). Derived in
+    ``theory/02_interval.py``.
+
+    Examples
+    --------
+    Frequent resets to a start near the lower end make the upper one unreachable:
+
+    >>> import resetsgd as rs
+    >>> walk = rs.DriftDiffusion(drift=0.0, diffusivity=1.0)
+    >>> T = rs.first_passage(walk, start=0.25, target=(0.0, 1.0))
+    >>> round(T.splitting().upper, 6), round(T.under(rs.Poisson(100.0)).splitting().upper, 6)
+    (0.25, 0.006693)
+    """
+
+    free: Sided
+
+    def __init__(self, free: Sided, protocol: Any) -> None:
+        super().__init__(free, protocol)
+
+    def _log_laplace_side(self, side: str, s: Any) -> Any:
+        at_side = self.protocol.trial(self.free.side(side), s).log_success
+        at_all = self.protocol.trial(self.free, s).log_success
+        return self._log_laplace(s) + np.asarray(at_side) - np.asarray(at_all)
+
+    @QUIET
+    def _log_chance(self, side: str) -> Any:
+        at_side = self.protocol.trial(self.free.side(side)).log_success
+        at_all = self.protocol.trial(self.free).log_success
+        never = np.real(self._log_laplace(np.zeros(self.shape)))
+        return np.real(np.asarray(at_side) - np.asarray(at_all)) + never
+
+    def _sample_given(self, side: str, n: int, generator: np.random.Generator) -> Array:
+        """By the table where the law is smooth."""
+        self._smoothly()
+        return super()._sample_given(side, n, generator)

@@ -1,0 +1,412 @@
+"""Transfer operators: the generating function of a Markov chain's first passage, by collocation.
+
+With z = exp(-u), K the kernel between positions before the target and c the chance to leave in one
+step, the generating function G = E[z^N] and v = 1 - G solve equations of the second kind,
+
+    G = z (c + K G),        v = (1 - z) + z K v.
+
+Both are solved, the first accurate in relative terms where G is small, the second where v is. The
+solution is a polynomial on each of a few panels; the kernel is integrated against it exactly, so
+that a panel may be wider than a jump.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.polynomial.legendre import leggauss, legvander
+from scipy import linalg
+
+from resetsgd.domain import Array
+from resetsgd.passage.base import QUIET
+from resetsgd.passage.lattice_time import LatticeTime
+
+__all__ = ["Kernel", "OperatorPassage", "Panels", "Transfer", "assemble"]
+
+_INNER = 20
+"""Nodes of a piece on which the kernel is integrated."""
+_TINY = 1e-3
+"""Generating functions below are solved one by one: their small parts stay accurate."""
+
+
+class Kernel(Protocol):
+    """One step of a Markov chain on the line, the target at or below the lowest position."""
+
+    def centre(self, x: Any) -> Any:
+        """Where the step from x starts from: y = centre(x) + v."""
+
+    def density(self, x: Array, v: Array) -> Array:
+        """Density of v from x, 1/length; arrays of one shape."""
+
+    def pieces(self, x: float) -> Array:
+        """Ends of pieces of v on each of which the density from x is a short polynomial."""
+
+    def leaves(self, x: Array) -> Array:
+        """Chance to be at the target after one step from x."""
+
+
+class Panels:
+    """A piecewise polynomial over panels, in the position or in its logarithm.
+
+    Parameters
+    ----------
+    edges : ndarray
+        Ends of the panels, rising.
+    order : int
+        Nodes of a panel.
+    logarithmic : ndarray of bool, optional
+        Panels that are polynomial in log(position).
+    tail : float
+        If positive, one more panel from the last edge X to infinity, polynomial in (X/y)^tail.
+    """
+
+    def __init__(
+        self, edges: Array, order: int, logarithmic: Any = False, tail: float = 0.0
+    ) -> None:
+        self.edges, self.order, self.tail = edges, order, tail
+        self.logarithmic = np.broadcast_to(logarithmic, len(edges) - 1)
+        nodes, weights = leggauss(order)
+        self.local = nodes
+        degrees = np.arange(order)
+        self.basis = (degrees[:, None] + 0.5) * (legvander(nodes, order - 1) * weights[:, None]).T
+        self.count = len(edges) - 1 + (tail > 0)
+        self.end = float(edges[-1])
+        self.nodes = np.concatenate([self._positions(j) for j in range(self.count)])
+
+    def _positions(self, j: int) -> Array:
+        if j == len(self.edges) - 1:
+            return np.asarray(self.end * (0.5 * (1.0 + self.local)) ** (-1.0 / self.tail))
+        low, high = self.edges[j], self.edges[j + 1]
+        if self.logarithmic[j]:
+            return np.asarray(low * np.exp(0.5 * (1.0 + self.local) * np.log(high / low)))
+        return np.asarray(0.5 * (low + high) + 0.5 * (high - low) * self.local)
+
+    def coordinates(self, panel: Any, y: Array) -> Array:
+        """Local coordinate in (-1, 1) of positions y in the panels given."""
+        inner = np.minimum(panel, len(self.edges) - 2)
+        low, high = self.edges[inner], self.edges[inner + 1]
+        value = (2.0 * y - low - high) / (high - low)
+        logs = self.logarithmic[inner]
+        if logs.any():
+            ratio = np.log(np.where(logs, high / np.where(low > 0, low, 1.0), np.e))
+            above = np.log(np.where(logs & (y > 0), y / np.where(low > 0, low, 1.0), 1.0))
+            value = np.where(logs, 2.0 * above / ratio - 1.0, value)
+        if self.tail > 0:
+            far = panel == len(self.edges) - 1
+            value = np.where(
+                far, 2.0 * (self.end / np.maximum(y, self.end)) ** self.tail - 1, value
+            )
+        return np.asarray(value)
+
+    def values(self, panel: Any, y: Array) -> Array:
+        """Lagrange polynomials of the panel at y, last axis of length ``order``."""
+        return np.asarray(legvander(self.coordinates(panel, y), self.order - 1) @ self.basis)
+
+
+def _cut(panels: Panels, kernel: Kernel, x: Array) -> tuple[Array, Array, Array, Array]:
+    """Pieces of v on which kernel and polynomials are smooth: row, panel, low, high.
+
+    In v, not in y: far out the sum of a position and a jump would lose the jump.
+    """
+    rows, lows, highs = [], [], []
+    for i, place in enumerate(x):
+        pieces = kernel.pieces(float(place))
+        edges = panels.edges - kernel.centre(place)
+        ceiling = np.inf if panels.tail > 0 else edges[-1]
+        cuts = np.union1d(pieces, edges)
+        cuts = cuts[(cuts >= max(pieces[0], edges[0])) & (cuts <= min(pieces[-1], ceiling))]
+        if len(cuts) > 1:
+            rows.append(np.full(len(cuts) - 1, i))
+            lows.append(cuts[:-1])
+            highs.append(cuts[1:])
+    row = np.concatenate([np.empty(0, int), *rows])
+    low = np.concatenate([np.empty(0), *lows])
+    high = np.concatenate([np.empty(0), *highs])
+    middle = kernel.centre(x)[row] + 0.5 * (low + high)
+    panel = np.searchsorted(panels.edges, middle, side="right") - 1
+    return row, np.clip(panel, 0, panels.count - 1), low, high
+
+
+def assemble(panels: Panels, kernel: Kernel, x: Array) -> Array:
+    """Matrix of K: values at the nodes to the expectation after a step from each x."""
+    matrix = np.zeros((len(x), panels.count, panels.order))
+    row, panel, low, high = _cut(panels, kernel, x)
+    nodes, weights = leggauss(_INNER)
+    for first in range(0, len(row), 4096):
+        part = slice(first, first + 4096)
+        half = 0.5 * (high[part] - low[part])[:, None]
+        v = 0.5 * (high[part] + low[part])[:, None] + half * nodes
+        place = np.broadcast_to(x[row[part], None], v.shape)
+        chance = half * weights * kernel.density(place, v)
+        wide = np.broadcast_to(panel[part, None], v.shape)
+        ends = np.append(panels.edges, np.inf)
+        y = np.clip(kernel.centre(place) + v, ends[wide], ends[wide + 1])
+        parts = np.einsum("mg,mgp->mp", chance, panels.values(wide, y))
+        np.add.at(matrix, (row[part].astype(int), panel[part].astype(int)), parts)
+    return matrix.reshape(len(x), -1)
+
+
+class Transfer:
+    """The generating function of the first passage of a chain, from given starts.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        One step.
+    panels : Panels
+        Positions before the target.
+    starts : ndarray, shape (k,)
+        Where the chain starts.
+    decay : callable, optional
+        u -> kappa: beyond the last panel G falls as exp(-kappa y). Without it, nothing is there.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        panels: Panels,
+        starts: Array,
+        decay: Callable[[Array], Array] | None = None,
+    ) -> None:
+        self.panels, self.decay = panels, decay
+        self.compact = decay is None and panels.tail == 0
+        x = panels.nodes
+        self.matrix = assemble(panels, kernel, x)
+        self.leaves = kernel.leaves(x)
+        self.starts = starts
+        self.far = starts > panels.end if panels.tail == 0 else np.zeros(starts.shape, bool)
+        near = np.where(self.far, panels.end, starts)
+        self.rows = assemble(panels, kernel, near)
+        self.row_leaves = kernel.leaves(near)
+        self.last = np.zeros(len(x))
+        inner = len(panels.edges) - 2
+        order = panels.order
+        self.last[inner * order : (inner + 1) * order] = panels.values(inner, np.array(panels.end))
+        total = self.matrix.sum(axis=1) + self.leaves
+        if decay is not None:
+            self._beyond(kernel, np.concatenate([x, near]))
+            total = total + self.beyond.sum(axis=1)
+        # Chances add to one: rounding in them would count once for each step of a long passage.
+        self.matrix[np.diag_indices(len(x))] += 1.0 - total
+
+    def _beyond(self, kernel: Kernel, x: Array) -> None:
+        """Nodes beyond the last panel, and the kernel's weights on them from each x."""
+        end = self.panels.end
+        top = max(
+            float(kernel.centre(place) + kernel.pieces(float(place))[-1])
+            for place in (end, x.max())
+        )
+        step = float(np.min(np.diff(np.unique(kernel.pieces(end)))))
+        count = int(np.clip(np.ceil((top - end) / step), 1, 80))
+        edges = end + (top - end) * np.linspace(0.0, 1.0, count + 1)
+        shelf = Panels(edges, 12)
+        beyond = assemble(shelf, kernel, x)
+        self.gap = shelf.nodes - end
+        self.beyond, self.row_beyond = np.split(beyond, [len(self.panels.nodes)])
+
+    @cached_property
+    def longest(self) -> float:
+        """Mean number of steps before the target from where it is largest."""
+        if self.decay is not None:
+            return 1e3  # beyond the last panel nothing is computed step by step
+        return float(np.max(np.abs(self._series[0])))
+
+    @cached_property
+    def _series(self) -> Array:
+        """w, w' and w''/2 at z = 1 of w = (1 - z K)^-1 1, one elimination."""
+        one, zero = np.ones(len(self.matrix)), np.zeros(1)
+        first = self._positively(zero, one)
+        second = self._positively(zero, self.matrix @ first)
+        return np.stack([first, second, self._positively(zero, self.matrix @ second)])
+
+    def _positively(self, u: Array, right: Array) -> Array:
+        """(1 - z K)^-1 right for one u, by sums of positive terms.
+
+        Grassmann, Taksar and Heyman's elimination: pivots are sums of chances, never differences,
+        so that nothing is lost where the chance to arrive in a step is tiny.
+        """
+        z = np.exp(-u[0])
+        chance, stop = z * self.matrix, z * self.leaves - np.expm1(-u[0])
+        x = right + 0.0 * stop
+        pivots = np.empty_like(stop)
+        for k in range(len(x) - 1, -1, -1):
+            pivots[k] = stop[k] + chance[k, :k].sum()
+            share = chance[:k, k] / pivots[k]
+            chance[:k, :k] += np.multiply.outer(share, chance[k, :k])
+            stop[:k] += share * stop[k]
+            x[:k] += share * x[k]
+        for k in range(len(x)):
+            x[k] = (x[k] + chance[k, :k] @ x[:k]) / pivots[k]
+        return np.asarray(x)
+
+    def patient(self, u: Array) -> Array:
+        """v = 1 - G for u so small that rounding would count once for each of many steps."""
+        out = np.empty((len(u), len(self.starts)), dtype=u.dtype)
+        for i, point in enumerate(u):
+            z, rise = np.exp(-point), np.expm1(-point)
+            if np.abs(point) * self.longest < 1e-5:
+                first, second, third = self._series
+                solved = first + rise * (second + rise * third)
+            else:
+                solved = self._positively(u[i : i + 1], np.ones(len(self.matrix)))
+            out[i] = -rise * (1.0 + z * (self.rows @ solved))
+        return out
+
+    @cached_property
+    def _schur(self) -> tuple[Any, Any]:
+        triangle, unitary = linalg.schur(self.matrix, output="complex")
+        return triangle, unitary
+
+    def solve(self, u: Array) -> tuple[Array, Array]:
+        """G and v = 1 - G at the starts for u = -log z.
+
+        Parameters
+        ----------
+        u : ndarray, shape (m,)
+            Real or complex.
+
+        Returns
+        -------
+        log_generating, one_minus : ndarray, shape (m, starts)
+        """
+        if self.decay is not None or len(u) < 4:
+            parts = [self._directly(u[i : i + 48]) for i in range(0, len(u), 48)]
+            return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+        value, one_minus = self._batched(u)
+        small = np.flatnonzero((np.real(value + u[:, None]) < np.log(_TINY)).any(axis=1))
+        for first in range(0, len(small), 48):
+            part = small[first : first + 48]
+            value[part], one_minus[part] = self._directly(u[part])
+        return value, one_minus
+
+    def _batched(self, u: Array) -> tuple[Array, Array]:
+        """By back substitution in the Schur form, all u at once.
+
+        A tiny imaginary part, of a complex step, is taken through the derivative: the Schur form is
+        complex itself, and would drown it in rounding.
+        """
+        steps = np.abs(np.imag(u)) < 1e-12 * np.abs(u)
+        if np.iscomplexobj(u) and steps.any() and not steps.all():
+            value = np.empty((len(u), len(self.starts)), dtype=complex)
+            one_minus = np.empty_like(value)
+            for part in (np.flatnonzero(steps), np.flatnonzero(~steps)):
+                value[part], one_minus[part] = self._batched(u[part])
+            return value, one_minus
+        step = np.imag(u)[:, None] if np.iscomplexobj(u) and steps.all() else None
+        point = np.real(u) if steps.all() else u
+        triangle, unitary = self._schur
+        row = self.rows @ unitary
+        z = np.exp(-point)
+        right = unitary.conj().T @ np.stack([self.leaves, np.ones(len(triangle))], axis=-1)
+        x, pushed = self._substituted(z, right[..., None])
+        solved = np.einsum("kj,jcm->mkc", row, x)
+        solved = solved.real if steps.all() else solved
+        z, rest = z[:, None], -np.expm1(-point)[:, None]
+        inside = self.row_leaves + z * solved[..., 0]
+        tail = 1.0 + z * solved[..., 1]
+        log_value, one_minus = np.log(inside) - point[:, None], rest * tail
+        if step is None:
+            return log_value, one_minus
+        slope, _ = self._substituted(z[:, 0], pushed)
+        slope = np.einsum("kj,jcm->mkc", row, slope).real
+        change = -z * (solved[..., 0] + z * slope[..., 0])
+        change_tail = -z * (solved[..., 1] + z * slope[..., 1])
+        log_value = log_value + 1j * step * (change / inside - 1.0)
+        return log_value, one_minus + 1j * step * (z * tail + rest * change_tail)
+
+    def _substituted(self, z: Array, right: Any) -> tuple[Any, Any]:
+        """x = (1 - z T)^-1 right for each z, and T x; ``right`` has the shape (n, 2, m)."""
+        triangle = self._schur[0]
+        n = len(triangle)
+        x = np.zeros((n, right.shape[1] * len(z)), dtype=complex)
+        pushed = np.zeros_like(x)
+        right = np.broadcast_to(right, (n, right.shape[1], len(z))).reshape(n, -1)
+        z = np.tile(z, x.shape[1] // len(z))
+        block = 32  # rows above a block see it in one product of matrices
+        for last in range(n, 0, -block):
+            first = max(0, last - block)
+            for i in range(last - 1, first - 1, -1):
+                tail = pushed[i] + triangle[i, i + 1 : last] @ x[i + 1 : last]
+                x[i] = (right[i] + z * tail) / (1.0 - z * triangle[i, i])
+                pushed[i] = tail + triangle[i, i] * x[i]
+            pushed[:first] += triangle[:first, first:last] @ x[first:last]
+        return x.reshape(n, -1, len(z) // 2), pushed.reshape(n, -1, len(z) // 2)
+
+    def _directly(self, u: Array) -> tuple[Array, Array]:
+        """One elimination for each u."""
+        z, rest = np.exp(-u), -np.expm1(-u)
+        n = len(self.matrix)
+        system = np.eye(n) - z[:, None, None] * self.matrix
+        right = np.empty((len(u), n, 2), dtype=system.dtype)
+        right[..., 0] = self.leaves
+        right[..., 1] = 1.0
+        if self.decay is not None:
+            kappa = self.decay(u)
+            fall = np.exp(-np.multiply.outer(kappa, self.gap))
+            with np.errstate(divide="ignore", invalid="ignore"):
+                rise = -np.expm1(-np.multiply.outer(kappa, self.gap)) / rest[:, None]
+            system = system - (z[:, None] * (fall @ self.beyond.T))[..., None] * self.last
+            right[..., 1] += z[:, None] * (rise @ self.beyond.T)
+        x = np.linalg.solve(system, right)
+        inside = self.row_leaves + z[:, None] * (x[..., 0] @ self.rows.T)
+        tail = 1.0 + z[:, None] * (x[..., 1] @ self.rows.T)
+        if self.decay is not None:
+            end = np.einsum("j,mjc->mc", self.last, x)
+            inside = inside + z[:, None] * end[:, :1] * (fall @ self.row_beyond.T)
+            tail = tail + z[:, None] * (
+                end[:, 1:] * (fall @ self.row_beyond.T) + rise @ self.row_beyond.T
+            )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            log_value = -u[:, None] + np.log(inside)
+        if self.decay is not None and self.far.any():
+            gap = np.where(self.far, self.starts - self.panels.end, 0.0)
+            drop = np.multiply.outer(kappa, gap)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                grown = tail * np.exp(-drop) - np.expm1(-drop) / rest[:, None]
+            tail = np.where(self.far, grown, tail)
+            log_value = np.where(self.far, log_value - drop, log_value)
+        return log_value, rest[:, None] * tail
+
+
+class OperatorPassage(LatticeTime):
+    """A passage time known by two discretisations of one transfer operator.
+
+    The finer one gives the values, the distance between them the error: what differs by more than
+    1e-10 raises ``NotConverged``. A subclass supplies ``_operator(order)``, the discretisation with
+    so many nodes a panel.
+    """
+
+    @abstractmethod
+    def _operator(self, order: int) -> Transfer:
+        """The discretisation with so many nodes a panel."""
+
+    @cached_property
+    def _pair(self) -> tuple[Transfer, Transfer]:
+        return self._operator(18), self._operator(14)
+
+    @QUIET
+    def _generate(self, u: Array) -> tuple[Array, Array, Array]:
+        fine, coarse = self._pair
+        log_value, minus = fine.solve(u)
+        other, other_minus = coarse.solve(u)
+        near = np.abs(minus) < 0.5
+        error = np.where(
+            near, np.abs(other_minus / minus - 1.0), np.abs(np.expm1(other - log_value))
+        )
+        nothing = np.isneginf(np.real(log_value)) & np.isneginf(np.real(other))
+        error = np.where(nothing, 0.0, error)
+        # rounding, which both share, counts once for each step spent before the target
+        floor = (
+            8.0 * np.finfo(np.float64).eps * np.minimum(1.0 / np.abs(np.expm1(-u)), fine.longest)
+        )
+        if fine.compact:
+            long = np.flatnonzero((floor > 1e-12) & (np.real(u) >= 0))
+            minus[long] = fine.patient(u[long])
+            error[long] = np.abs(coarse.patient(u[long]) / minus[long] - 1.0)
+            floor[long] = 1e-14
+        error = np.maximum(error, floor[:, None])
+        return log_value, minus, error

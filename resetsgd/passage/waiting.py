@@ -1,0 +1,612 @@
+"""A passage time against a waiting time of any law: quadrature in the logarithm of time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import special
+
+from resetsgd.domain import Array
+from resetsgd.errors import NotConverged
+from resetsgd.passage.fronts import Fronted
+from resetsgd.passage.lattice_time import LatticeTime
+from resetsgd.protocols.base import Trial
+from resetsgd.protocols.waiting import WaitingMoments, WaitingTime, area_below, around
+
+if TYPE_CHECKING:
+    from resetsgd.passage.base import PassageTime
+
+__all__ = ["Waits", "has_density", "knots_of", "marks_of", "moments", "sums_of", "trial"]
+
+_NODES = 16
+_SMALL = 1e-14
+"""Error of one panel, relative to the integral, below which it is not halved."""
+_PROMISE = 1e-10
+_NOISE = 1e-13
+"""Density times time, late, below which an inverted transform gives noise."""
+_ROUNDS = 60
+_MOST_PANELS = 2**15
+_CHUNK = 48
+"""Parameters that are integrated at once."""
+_LEFT = np.array([1.5, 4.0, 8.0, 16.0, 32.0, 64.0, 120.0])
+_RIGHT = np.array([1.5, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 250.0])
+_FAR = (245.0, 235.0, 225.0)
+"""How far beyond the marks, in log time, the tail is looked at."""
+
+
+@lru_cache(maxsize=1)
+def _rule() -> tuple[Array, Array, Array]:
+    """Gauss-Legendre nodes and weights, and the rows that give the last two coefficients."""
+    nodes, weights = special.roots_legendre(_NODES)
+    degrees = (_NODES - 2, _NODES - 1)
+    rows = [(k + 0.5) * weights * special.eval_legendre(k, nodes) for k in degrees]
+    return nodes, weights, np.array(rows)
+
+
+class Grid:
+    """Nodes in time adapted to some integrands, and the quadrature weights that belong to them.
+
+    Parameters
+    ----------
+    values : callable
+        Times to the integrands times t, shape (integrands,) + shape of the times.
+    edges : ndarray, shape (panels + 1,) + shape
+        First panels, in log time, rising along the first axis.
+
+    Notes
+    -----
+    Panels of 16 Gauss points are halved until the last Legendre coefficients say that the error of
+    each is below 1e-14 of the integral. Beyond the last edge an integrand that still counts is
+    continued as the power of time that it is there.
+    """
+
+    def __init__(self, values: Callable[[Array], Any], edges: Array, end: Array) -> None:
+        nodes, weights, rows = _rule()
+        rank = edges.ndim - 1
+        x = nodes.reshape(-1, 1, *(1,) * rank)
+        low, high = edges[:-1], edges[1:]
+        done: Any = 0.0
+        times, measure, panels = [], [], 0
+        for _ in range(_ROUNDS):
+            half = 0.5 * (high - low)
+            t = np.exp(0.5 * (high + low) + half * x)
+            value = values(t)
+            weight = half * weights.reshape(x.shape)
+            sums = np.sum(value * weight, axis=1)
+            last = np.max(np.abs(np.tensordot(rows, value, axes=(1, 1))), axis=0)
+            top = np.max(np.abs(value), axis=1)
+            ratio = last / np.where(top > 0, top, 1.0)
+            error = np.minimum(ratio, 30.0 * ratio**2) * top * 2.0 * half
+            total = np.abs(done + sums.sum(axis=1))
+            bad = np.any(error > _SMALL * total[:, None], axis=0) & (half > 1e-13)
+            times.append(t.reshape(-1, *t.shape[2:]))
+            measure.append((weight * np.where(bad, 0.0, 1.0)).reshape(times[-1].shape))
+            done = done + np.sum(np.where(bad, 0.0, sums), axis=1)
+            count = int(bad.sum(axis=0).max(initial=0))
+            if count == 0:
+                break
+            panels += 2 * count
+            if panels > _MOST_PANELS:
+                break
+            place = np.argsort(~bad, axis=0, kind="stable")[:count]
+            keep = np.take_along_axis(bad, place, axis=0)
+            left = np.take_along_axis(low, place, axis=0)
+            right = np.where(keep, np.take_along_axis(high, place, axis=0), left)
+            middle = 0.5 * (left + right)
+            low = np.concatenate([left, middle])
+            high = np.concatenate([middle, right])
+        else:
+            count = 1
+        if count:
+            raise NotConverged(
+                "the passage time against this waiting time could not be integrated to 1e-10: its"
+                " law is too steep or too rough"
+            )
+        far = [np.exp(end - (_RIGHT[-1] - distance))[None] for distance in _FAR]
+        self.t = np.concatenate([*times, *far])
+        self.weight = np.concatenate([*measure, *(np.zeros_like(at) for at in far)]) * self.t
+
+    def sum(self, values: Any) -> Any:
+        """Integral over time of a function given at the nodes ``t``; ``inf`` where it diverges."""
+        total = np.sum(np.where(self.weight > 0, self.weight * values, 0.0), axis=0)
+        late, middle, early = (np.abs(values[i] * self.t[i]) for i in (-3, -2, -1))
+        counts = late > 1e-13 * np.abs(total)
+        if not np.any(counts):
+            return total
+        fall = np.log(np.where(counts, middle / late, np.e)) / 10.0
+        before = np.log(np.where(counts, early / middle, np.e)) / 10.0
+        # The panels reach 5 beyond the last point; from there the power law is summed.
+        rest = late * np.exp(-5.0 * fall) / np.where(fall > 0, fall, 1.0)
+        steady = np.abs(fall - before) < 1e-11 + 1e-4 * _PROMISE * np.abs(total) / rest * fall
+        if not np.all(steady | ~counts):
+            raise NotConverged(
+                "the mean under this waiting time converges too slowly: neither the passage time"
+                " nor the waiting time ends or falls as a power of time"
+            )
+        return np.where(counts, np.where(fall > 1e-12, total + rest, np.inf), total)
+
+
+def marks_of(free: PassageTime) -> Array:
+    """Times at which a passage time is steep, along the first axis."""
+    marks = free._marks()
+    if marks is not None:
+        return np.asarray(marks)
+    mean = np.asarray(free.mean(), dtype=np.float64)
+    if np.all(np.isfinite(mean) & (mean > 0)):
+        cv = np.asarray(free.cv(), dtype=np.float64)
+        return around(mean, np.where(np.isfinite(cv), cv / np.hypot(1.0, cv), 1.0))
+    return around(free.timescale(), np.ones(free.shape))
+
+
+def _edges(free: PassageTime, law: WaitingTime, s: Any, shape: tuple[int, ...]) -> Array:
+    """Panels in log time: at the marks, evenly between the outer ones, and ever wider outside."""
+
+    def spread(marks: Any) -> Any:
+        marks = np.asarray(marks, dtype=np.float64)
+        extra = (1,) * (len(shape) + 1 - marks.ndim)
+        marks = marks.reshape(marks.shape[:1] + extra + marks.shape[1:])
+        return np.broadcast_to(marks, marks.shape[:1] + shape)
+
+    own = spread(marks_of(free))
+    other = spread(law.waiting_marks())
+    usable = np.isfinite(other) & (other > 0)
+    other = np.where(usable, other, own[:1])
+    found = [own, other, spread(knots_of(free))]
+    if np.any(np.asarray(s) != 0):
+        size = np.abs(np.asarray(s))
+        found.append(spread(np.where(size > 0, 1.0 / np.where(size > 0, size, 1.0), 1.0)[None]))
+    marks = np.log(np.clip(np.concatenate(found), 1e-290, 1e290))
+    low, high = marks.min(axis=0), marks.max(axis=0)
+    step = np.linspace(0.0, 1.0, 14).reshape(-1, *(1,) * len(shape))
+    outer = np.concatenate(
+        [marks, low + (high - low) * step]
+        + [(low - gap)[None] for gap in _LEFT]
+        + [(high + gap)[None] for gap in _RIGHT]
+    )
+    return np.asarray(np.sort(np.clip(outer, -740.0, 705.0), axis=0))
+
+
+def has_density(free: PassageTime) -> bool:
+    """Whether ``_density`` is all of the law, up to jumps at known times."""
+    from resetsgd.passage.restart import Restarted
+
+    if isinstance(free, Restarted) and free.protocol.lost.none and not free.smooth:
+        return has_density(free.free)
+    return free.smooth
+
+
+def knots_of(free: PassageTime) -> Array:
+    """Times at which a density jumps or bends, along the first axis; not more than 2^10."""
+    from resetsgd.passage.restart import Restarted
+
+    if not isinstance(free, Restarted) or free.smooth or free.shape:
+        return np.empty((0, *free.shape))
+    protocol = free.protocol
+    inner = knots_of(free.free)
+    spacing = getattr(protocol, "period", getattr(protocol, "step", None))
+    if isinstance(protocol, WaitingTime):
+        return np.concatenate([inner, sums_of(np.ravel(protocol.waiting_kinks()), 4)])
+    if spacing is None:
+        return inner
+    count = min(float(np.asarray(40.0 * free.timescale() / spacing)), 2.0**10)
+    return np.concatenate([inner, np.arange(1.0, count + 1.0) * float(np.asarray(spacing))])
+
+
+def sums_of(points: Array, most: int) -> Array:
+    """Sums of up to so many of a few points, with repetition."""
+    points = points[np.isfinite(points) & (points > 0)]
+    if not points.size or points.size > 64:
+        return points
+    found = level = points
+    for _ in range(most - 1):
+        level = np.unique(np.add.outer(level, points).ravel())
+        found = np.unique(np.concatenate([found, level]))
+        if found.size > 400:
+            break
+    close = np.append(False, np.diff(found) < 1e-9 * found[1:])
+    return np.asarray(found[~close])
+
+
+def _bounded(free: PassageTime, name: str) -> Callable[[Array], Any]:
+    """Density or survival; zero where a lattice of coins is long over."""
+    from resetsgd.passage.restart import Restarted
+
+    function: Callable[[Array], Any] = getattr(free, name)
+    if isinstance(free, Restarted) and not free.smooth and hasattr(free.protocol, "step"):
+        end = 200.0 * free.timescale()
+        return lambda t: np.where(t < end, function(np.minimum(t, end)), 0.0)
+    return function
+
+
+def _inverted(free: PassageTime) -> bool:
+    """Whether the density comes from an inversion: late it is rounding noise."""
+    from resetsgd.passage.restart import Restarted
+
+    if isinstance(free, Restarted):
+        return free.smooth or _inverted(free.free)
+    return free.tail_resolved > 0
+
+
+class _Pair:
+    """T against R on a grid: by the law of T alone where that of R is known by parts.
+
+    T is a density and perhaps atoms (ballistic arrivals, whole steps).
+    """
+
+    def __init__(self, free: PassageTime, law: WaitingTime, s: Any) -> None:
+        self.free, self.law, self.s = free, law, np.asarray(s)
+        self.shape = np.broadcast_shapes(free.shape, law.shape, np.shape(s))
+        self.plain = not np.any(self.s != 0)
+        inverted = _inverted(free)
+        # by the survival where it, but not the density, has digits in the tail
+        self.closed = self.plain and not inverted and law.waiting_early(np.ones(1), 1) is not None
+        self.noise = np.where(inverted, _NOISE, 0.0)
+        self.middle = free.timescale() if inverted else np.inf
+        log_arrive = np.real(free._log_laplace(np.zeros(free.shape)))
+        self.missing = -np.expm1(log_arrive)
+        self.atoms, self.weights = _atoms_of(free, self.shape)
+        self._density = _bounded(free, "_density")
+        self._survival = _bounded(free, "_survival")
+        edges = _edges(free, law, s, self.shape)
+        self.grid = Grid(self._closed if self.closed else self._open, edges, edges[-1])
+        t = self.grid.t
+        self.density = self._mass(t)
+        if self.closed:
+            self._check(self.expect(np.ones_like) - np.exp(log_arrive))
+        else:
+            area = np.where(self.s == 0, 0.0, self.s * self.duration())
+            stays = np.where(law.never & (self.s == 0), self.missing, 0.0)
+            self._check(self.success() + self.failed(0) + area + stays - 1.0)
+
+    def _check(self, gap: Any) -> None:
+        gap = float(np.max(np.where(self.law.never, 0.0, np.abs(gap)), initial=0.0))
+        if not gap < _PROMISE:
+            raise NotConverged(
+                f"the parts of a trial add up to 1 only within {gap:.1g}: the density of this"
+                " passage time is not known well enough for this waiting time"
+            )
+
+    def _mass(self, t: Array) -> Any:
+        value = np.maximum(np.asarray(self._density(t)), 0.0)
+        return np.where((t > self.middle) & (t * value < self.noise), 0.0, value)
+
+    def _late(self, t: Array) -> Any:
+        return np.clip(np.asarray(self._survival(t)), 0.0, 1.0)
+
+    def _decay(self, t: Array) -> Any:
+        return 1.0 if self.plain else np.exp(-self.s * t)
+
+    def _keep(self, t: Array) -> Any:
+        """P(R > t) exp(-st)."""
+        return self.law.waiting_survival(t) * self._decay(t)
+
+    def _spent(self, t: Array) -> Any:
+        """E[min(R, t)], in closed form."""
+        return self.law.waiting_early(t, 1) + t * self.law.waiting_survival(t)
+
+    def _closed(self, t: Array) -> Any:
+        mass = t * self._mass(t)
+        spent = np.where(mass > 0, mass * self._spent(t), 0.0)
+        return np.stack(np.broadcast_arrays(mass * self._keep(t), spent, mass))
+
+    def _open(self, t: Array) -> Any:
+        mass, late = t * self._mass(t), t * self._late(t)
+        ended = self.law.waiting_density(t) * self._decay(t)
+        keep = self._keep(t)
+        return np.stack(np.broadcast_arrays(mass * keep, late * keep, late * ended))
+
+    def expect(self, function: Callable[[Any], Any]) -> Any:
+        """E[g(T); T < inf]."""
+        value = self.grid.sum(np.where(self.density > 0, self.density * function(self.grid.t), 0.0))
+        if self.atoms.shape[0]:
+            value = value + np.sum(self.weights * function(self.atoms), axis=0)
+        return value
+
+    def success(self) -> Any:
+        """E[exp(-sT); T < R]."""
+        return self.expect(self._keep)
+
+    def duration(self) -> Any:
+        """Integral of exp(-st) P(T > t) P(R > t)."""
+        if not self.closed:
+            t = self.grid.t
+            return self.grid.sum(self._late(t) * self._keep(t))
+        return self.expect(self._spent) + self._stuck(self.law.waiting_mean())
+
+    def _stuck(self, value: Any) -> Any:
+        """What is spent where T never comes."""
+        return np.where(self.missing > 0, self.missing * value, 0.0)
+
+    def failed(self, power: int) -> Any:
+        """E[R^power exp(-sR); R < T]."""
+        if not self.closed:
+            t = self.grid.t
+            ended = self.law.waiting_density(t) * self._decay(t)
+            return self.grid.sum(self._late(t) * ended * t**power)
+        huge = np.full(self.law.shape, 1e300)
+        limit = self.law.waiting_early(huge, power) if power > 1 else self.law.waiting_mean()
+        return self.expect(lambda t: self.law.waiting_early(t, power)) + self._stuck(limit)
+
+    def tilts(self) -> tuple[Any, Any]:
+        """-d/d log(frequency) of success and duration."""
+        law, t = self.law, self.grid.t
+        if not self.closed:
+            return self.expect(law.waiting_tilt), self.grid.sum(self._late(t) * law.waiting_tilt(t))
+        limit = law.waiting_tilt_area(np.full(law.shape, 1e300))
+        return self.expect(law.waiting_tilt), self.expect(law.waiting_tilt_area) + self._stuck(limit)
+
+
+def _atoms_of(free: PassageTime, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """Atoms of T and their weights, along the first axis."""
+    if not isinstance(free, Fronted):
+        return np.empty((0, *shape)), np.empty((0, *shape))
+    times, weights = (np.asarray(value, dtype=np.float64) for value in free._atoms())
+    wide = (len(times), *(1,) * (len(shape) - len(free.shape)), *free.shape)
+    return times.reshape(wide), weights.reshape(wide)
+
+
+class _Steps:
+    """T in whole steps against R: sums over the steps."""
+
+    def __init__(self, free: LatticeTime, law: WaitingTime, s: Any) -> None:
+        self.shape = np.broadcast_shapes(free.shape, law.shape, np.shape(s))
+        self.s = np.broadcast_to(np.asarray(s), self.shape)
+        self.law, self.plain = law, not np.any(self.s != 0)
+        self.trials = Waits(law, self.s)
+        self.index = np.arange(self.s.size)[:, None]
+        # as far as a reset may still not have come, or all has arrived
+        powers = free.step * np.exp2(np.arange(0.0, 21.0)).reshape(-1, *(1,) * len(self.shape))
+        late = np.asarray(free._survival(np.broadcast_to(powers, (21, *self.shape))))
+        keep = law.waiting_survival(powers) * np.exp(-np.real(self.s) * powers)
+        over = np.flatnonzero(np.all((late * keep).reshape(21, -1) < 1e-16, axis=1))
+        if not over.size:
+            raise NotConverged("this waiting time spans more than 2^20 steps of the passage time")
+        table = free._table.all_until(int(2 ** over[0]))
+        which = np.broadcast_to(np.arange(free._size).reshape(free.shape), self.shape).ravel()
+        self.weights = np.maximum(-np.diff(table, axis=0), 0.0).T[which]
+        self.left = table[-1][which]
+        self.at = free.step * np.arange(1.0, len(table))
+
+    def sum(self, function: Callable[[Any, Any], Any], left: bool = True) -> Any:
+        """Expectation of a function of T, which also spends time where T is beyond the sum."""
+        value = np.sum(self.weights * function(self.at, self.index), axis=1)
+        if left:
+            end = function(np.inf, self.index)[:, 0]
+            value = value + np.where(self.left > 0, self.left * end, 0.0)
+        return value.reshape(self.shape)
+
+    def success(self) -> Any:
+        """E[exp(-sT); T < R]."""
+        return self.sum(self.trials.success, left=False)
+
+    def duration(self) -> Any:
+        """Integral of exp(-st) P(T > t) P(R > t)."""
+        return self.sum(self.trials.duration)
+
+    def expect(self, function: Callable[[Any], Any]) -> Any:
+        """E[g(T)] for g that vanishes where T is beyond the sum."""
+        value = np.broadcast_to(function(self.at.reshape(-1, *(1,) * len(self.shape))), (self.at.size, *self.shape))
+        return np.sum(self.weights * value.reshape(self.at.size, -1).T, axis=1).reshape(self.shape)
+
+    def failed(self, power: int) -> Any:
+        """E[R^power; R < T]."""
+        return self.sum(self.trials.failed if power == 1 else self.trials.failed_square)
+
+    def tilts(self) -> tuple[Any, Any]:
+        """-d/d log(frequency) of success and duration, the latter where frequency scales time."""
+        return self.expect(self.law.waiting_tilt), self.failed(1)
+
+
+def _pair(free: PassageTime, law: WaitingTime, s: Any) -> _Pair | _Steps:
+    if isinstance(free, LatticeTime):
+        return _Steps(free, law, s)
+    if not (has_density(free) or isinstance(free, Fronted)):
+        raise NotConverged(
+            f"{free!r} is neither a density nor a sum of atoms that are known: under this waiting"
+            " time it can only be sampled"
+        )
+    return _Pair(free, law, s)
+
+
+def _pieces(free: PassageTime, law: WaitingTime, s: Any) -> list[WaitingTime] | None:
+    """The law in pieces that fit in memory, or None if it need not, or cannot, be cut."""
+    shape = law.shape
+    if len(shape) <= max(len(free.shape), np.ndim(s)) or np.prod(shape) <= _CHUNK:
+        return None
+    return list(law.parts(max(1, int(_CHUNK * shape[0] // np.prod(shape)))))
+
+
+@np.errstate(all="ignore")
+def trial(free: PassageTime, law: WaitingTime, s: Any = 0.0) -> Trial:
+    """What ``PassageTime.trial_waiting`` calls.
+
+    Raises
+    ------
+    NotConverged
+        If the relative error would exceed 1e-10, or Re s < 0.
+    """
+    if np.any(np.real(s) < 0):
+        raise NotConverged("the transform under this protocol is known for Re s >= 0 only")
+    pieces = _pieces(free, law, s)
+    if pieces is not None:
+        done = [trial(free, piece, s) for piece in pieces]
+        return Trial(*(np.concatenate([part[i] for part in done]) for i in (0, 1)))
+    atoms = law.waiting_atoms()
+    if atoms is not None:
+        return _atomic(free, atoms, s)
+    never = law.never
+    if np.all(never):
+        return free.trial_exponential(np.zeros(law.shape), s)
+    pair = _pair(free, law, s)
+    success, duration = pair.success(), pair.duration()
+    log_success = np.log(success)
+    log_mean = np.where(success == 0, np.inf, np.log(duration) - log_success)
+    if np.any(never):
+        unhurried = free.trial_exponential(np.zeros(pair.shape), s)
+        log_success = np.where(never, unhurried.log_success, log_success)
+        log_mean = np.where(never, unhurried.log_mean, log_mean)
+    shape = pair.shape
+    return Trial(np.broadcast_to(log_success, shape), np.broadcast_to(log_mean, shape))
+
+
+def _log_sum(log_terms: Any) -> Any:
+    top = np.max(np.real(log_terms), axis=0)
+    top = np.where(np.isfinite(top), top, 0.0)
+    return top + np.log(np.sum(np.exp(log_terms - top), axis=0))
+
+
+def _atomic(free: PassageTime, atoms: tuple[Array, Array], s: Any) -> Trial:
+    """Against a discrete law: fixed periods, weighed."""
+    times, masses = atoms
+    extra = max(len(free.shape), np.ndim(s)) - (times.ndim - 1)
+    times = times.reshape(times.shape[:1] + (1,) * extra + times.shape[1:])
+    masses = masses.reshape(masses.shape[:1] + (1,) * extra + masses.shape[1:])
+    fixed = free.trial_fixed(times, s)
+    spent = np.where(np.isneginf(np.real(fixed.log_success)), np.log(times), 0.0)
+    spent = np.where(spent == 0.0, fixed.log_success + fixed.log_mean, spent)
+    log_success = _log_sum(np.log(masses) + fixed.log_success)
+    log_mean = _log_sum(np.log(masses) + spent) - log_success
+    return Trial(log_success, np.where(np.isnan(log_mean), np.inf, log_mean))
+
+
+@np.errstate(all="ignore")
+def moments(free: PassageTime, law: WaitingTime) -> WaitingMoments:
+    """What ``PassageTime.moments_waiting`` calls."""
+    pieces = _pieces(free, law, 0.0)
+    if pieces is not None:
+        done = [moments(free, piece) for piece in pieces]
+        columns = zip(*done, strict=True)
+        return WaitingMoments(
+            *(None if part[0] is None else np.concatenate(part) for part in columns)
+        )
+    atoms = law.waiting_atoms()
+    if atoms is not None:
+        return _atomic_moments(free, *atoms)
+    pair = _pair(free, law, 0.0)
+    success, keep = pair.success(), law.waiting_survival
+    safe = np.where(success > 0, success, 1.0)
+    centre = pair.expect(lambda t: t * keep(t)) / safe
+    centre = np.where(np.isfinite(centre), centre, 0.0)
+    spread = pair.expect(lambda t: (t - centre) ** 2 * keep(t)) / safe
+    slopes = pair.tilts()
+    return WaitingMoments(success, pair.duration(), spread, pair.failed(1), pair.failed(2), *slopes)
+
+
+def _atomic_moments(free: PassageTime, times: Array, masses: Array) -> WaitingMoments:
+    """Against a discrete law: fixed periods, weighed."""
+    fixed = free.trial_fixed(times)
+    won = np.exp(fixed.log_success)
+    late = np.asarray(free.survival(times))
+    duration = np.where(won > 0, np.exp(fixed.log_mean) * won, times)
+    mean = np.where(won > 0, (duration - times * late) / np.where(won > 0, won, 1.0), 0.0)
+    success = np.sum(masses * won, axis=0)
+    centre = np.sum(masses * won * mean, axis=0) / success
+    inner = np.where(won > 0, np.asarray(free.truncated_var(times)), 0.0)
+    spread = np.sum(masses * won * (inner + (mean - centre) ** 2), axis=0) / success
+    failed = [np.sum(masses * late * times**power, axis=0) for power in (1, 2)]
+    tilt = np.sum(masses * times * np.asarray(free.density(times)), axis=0)
+    if not has_density(free):
+        return WaitingMoments(success, np.sum(masses * duration, axis=0), spread, *failed)
+    return WaitingMoments(success, np.sum(masses * duration, axis=0), spread, *failed, tilt, failed[0])
+
+
+class Waits:
+    """A trial of known length against a waiting time, for sums over a sample.
+
+    Parameters
+    ----------
+    law : WaitingTime
+        The waiting time.
+    s : ndarray
+        Transform variable, of the shape of the parameters.
+
+    Notes
+    -----
+    Methods take the times and the indices of the parameters; the two broadcast.
+    """
+
+    def __init__(self, law: WaitingTime, s: Any) -> None:
+        self.law, self.s = law, np.asarray(s)
+        self.plain = not np.any(self.s != 0)
+
+    def _part(self, i: Any) -> WaitingTime:
+        if not self.law.shape:
+            return self.law
+        cut = {
+            item.name: np.broadcast_to(value, self.s.shape).ravel()[i]
+            for item in fields(self.law)
+            if np.ndim(value := getattr(self.law, item.name)) > 0
+        }
+        return replace(self.law, **cut)
+
+    def _spread(self, value: Any, at: Any, i: Any) -> Any:
+        return np.broadcast_to(value, np.broadcast_shapes(np.shape(at), np.shape(i)))
+
+    @np.errstate(all="ignore")
+    def success(self, at: Any, i: Any) -> Any:
+        """E[exp(-s T); T < R] for T = at."""
+        decay = 1.0 if self.plain else np.exp(-self.s.ravel()[i] * at)
+        keep = np.where(at > 0, self._part(i).waiting_survival(np.where(at > 0, at, 1.0)), 1.0)
+        return self._spread(keep * decay, at, i)
+
+    @np.errstate(all="ignore")
+    def duration(self, at: Any, i: Any) -> Any:
+        """E[integral of exp(-s t) over the trial] for T = at, which may be infinite."""
+        law = self._part(i)
+        if not (self.plain and law.waiting_early(np.ones(1), 1) is not None):
+            return self._integral(at, i, 0)
+        value = law.waiting_early(at, 1) + at * law.waiting_survival(at)
+        value = np.where(np.isinf(at), law.waiting_mean(), value)
+        return self._spread(np.where(at > 0, value, 0.0), at, i)
+
+    def endless(self, i: Any) -> Any:
+        """The same for T that never comes."""
+        return self.duration(np.inf, i)
+
+    def failed(self, at: Any, i: Any) -> Any:
+        """E[R; R <= at]."""
+        return self._early(at, i, 1)
+
+    def failed_square(self, at: Any, i: Any) -> Any:
+        """E[R²; R <= at]."""
+        return self._early(at, i, 2)
+
+    @np.errstate(all="ignore")
+    def _early(self, at: Any, i: Any, power: int) -> Any:
+        law = self._part(i)
+        known = law.waiting_early(np.minimum(np.where(at > 0, at, 1.0), 1e300), power)
+        if known is not None:
+            return self._spread(np.where(at > 0, known, 0.0), at, i)
+        late = np.where(at < np.inf, at**power * law.waiting_survival(np.minimum(at, 1e300)), 0.0)
+        return np.maximum(self._integral(at, i, power - 1) - late, 0.0)
+
+    @np.errstate(all="ignore")
+    def _integral(self, at: Any, i: Any, power: int) -> Any:
+        """Integral of (power + 1) t^power exp(-st) P(R > t) over (0, at), by quadrature."""
+        at, i = np.broadcast_arrays(np.asarray(at, dtype=np.float64), i)
+        s_at = self.s.ravel()[i]
+        value = np.zeros(at.shape, dtype=np.result_type(s_at, np.float64))
+        for k in np.unique(i):
+            law, s, here = self._part(int(k)), self.s.ravel()[k], i == k
+            marks = np.asarray(law.waiting_marks())
+            marks = marks[np.isfinite(marks) & (marks > 0)]
+            grid = np.exp(np.arange(np.log(marks.min()) - 1.0, 690.0 / (power + 1), 0.5))
+            size = grid ** (power + 1) * law.waiting_survival(grid) * np.exp(-np.real(s) * grid)
+            ended = np.flatnonzero(size > 1e-17 * size.max())[-1]
+            if ended == len(grid) - 1 and np.any(np.isinf(at[here])):
+                value[here] = np.inf
+                continue
+            end = grid[min(ended + 1, len(grid) - 1)]
+            if np.abs(np.imag(s)) * min(end, float(np.max(at[here]))) > 30.0:
+                raise NotConverged(f"s = {s}: too many turns of exp(-st) within a trial")
+
+            def tilted(t: Any, s: Any = s, law: Any = law) -> Any:
+                return (power + 1) * t**power * np.exp(-s * t) * law.waiting_survival(t)
+
+            extra = np.append(marks, 1.0 / np.real(s)) if np.real(s) > 0 else marks
+            value[here] = area_below(tilted, np.minimum(at[here], end), extra)
+        return value

@@ -1,0 +1,383 @@
+"""Resets after independent waiting times of any law."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+from scipy import special
+
+from resetsgd import domain
+from resetsgd.domain import Array, Real
+from resetsgd.errors import DomainError, NotConverged
+from resetsgd.protocols.base import Clocked, Protocol, Trial, hat_weights
+
+__all__ = ["Waiting", "WaitingMoments", "WaitingTime", "area_below", "around"]
+
+_MOST_ATOMS = 2**16
+_STEPS = np.outer([-1.0, 1.0], [0.0, 1.5, 3.0, 6.0, 12.0]).ravel()
+
+
+class WaitingMoments(NamedTuple):
+    """What a trial between two resets leaves, without transform: T against the waiting time R."""
+
+    success: Any
+    """P(T < R)."""
+    duration: Any
+    """E[min(T, R)]."""
+    won_var: Any
+    """Variance of T given T < R."""
+    failed: Any
+    """E[R; R < T]."""
+    failed_square: Any
+    """E[R²; R < T]."""
+    success_slope: Any = None
+    """-d P(T < R) / d log(frequency), or None where it is not known."""
+    duration_slope: Any = None
+    """-d E[min(T, R)] / d log(frequency), or None where it is not known."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class WaitingTime(Protocol):
+    """Base of the protocols whose waiting times are independent and of one law.
+
+    A subclass supplies the law (the methods named ``waiting_...``), ``waits`` and ``at_frequency``;
+    mean, variance, slope, survival and density under it follow by quadrature, with a relative error
+    of at most 1e-10 or :class:`~resetsgd.NotConverged`.
+    """
+
+    slope_noise: ClassVar[float] = 1e-11
+
+    # The law -----------------------------------------------------------------------------------
+
+    @abstractmethod
+    def waiting_survival(self, t: Any) -> Any:
+        """P(R > t), for t > 0 whose last axes broadcast with the parameters."""
+
+    @abstractmethod
+    def waiting_density(self, t: Any) -> Any:
+        """Density of R at t, 1/time."""
+
+    @abstractmethod
+    def waiting_mean(self) -> Any:
+        """E[R], time; ``inf`` if infinite."""
+
+    @abstractmethod
+    def waiting_marks(self) -> Array:
+        """Times at which the law is steep or has a kink, along the first axis."""
+
+    def waiting_early(self, t: Any, power: int) -> Any:
+        """E[R^power; R <= t] for power 1 and 2, or None where no closed form exists."""
+        return None
+
+    def waiting_atoms(self) -> tuple[Array, Array] | None:
+        """Times and masses of a discrete law, along the first axis; None for a density."""
+        return None
+
+    def waiting_kinks(self) -> Array:
+        """Times at which the survival has a kink, along the first axis."""
+        return np.empty((0, *self.shape))
+
+    def waiting_tilt(self, t: Any) -> Any:
+        """-d P(R > t) / d log(frequency): t times the density where frequency scales time."""
+        return t * self.waiting_density(t)
+
+    def waiting_tilt_area(self, t: Any) -> Any:
+        """Integral of ``waiting_tilt`` over (0, t), or None where no closed form exists."""
+        return self.waiting_early(t, 1)
+
+    @property
+    def never(self) -> Any:
+        """Where it never resets."""
+        return np.zeros(self.shape, dtype=bool)
+
+    def parts(self, most: int) -> Iterator[Self]:
+        """The same protocol in pieces of at most ``most`` entries of its first axis."""
+        rank = len(self.shape)
+        for first in range(0, self.shape[0], most):
+            cut = {
+                item.name: value[first : first + most]
+                for item in fields(self)
+                if np.ndim(value := getattr(self, item.name)) == rank and len(value) > 1
+            }
+            yield replace(self, **cut)
+
+    # What follows from it ------------------------------------------------------------------------
+
+    def trial(self, free: Clocked, s: Any = 0.0) -> Trial:
+        """Trial between two resets: T against an independent waiting time."""
+        return free.trial_waiting(self, s)
+
+    def failed(self, free: Clocked) -> Any:
+        """E[R; R < T], the mean time spent in a trial that ends by a reset, counted as 0 else."""
+        return free.moments_waiting(self).failed
+
+    @np.errstate(all="ignore")
+    def _var(self, free: Clocked) -> Any:
+        """Variance: a geometric number of failed trials and the last, successful one."""
+        law = free.moments_waiting(self)
+        lost = np.maximum(1.0 - law.success, 0.0)
+        failed = np.where(lost > 0, law.failed / np.where(lost > 0, lost, 1.0), 0.0)
+        spread = np.maximum(law.failed_square - failed * law.failed, 0.0)
+        number = np.where(lost > 0, spread / law.success + lost * (failed / law.success) ** 2, 0.0)
+        value = number + law.won_var
+        return np.where(np.isnan(value), np.inf, value)
+
+    @np.errstate(all="ignore")
+    def _slope(self, free: Clocked) -> Any:
+        """d log(mean) / d log(frequency)."""
+        law = free.moments_waiting(self)
+        if law.success_slope is None:
+            return None
+        value = law.success_slope / law.success - law.duration_slope / law.duration
+        return np.where(self.never, 0.0, value)
+
+    @np.errstate(all="ignore")
+    def _resets_slope(self, free: Clocked) -> Any:
+        """d log(resets) / d log(frequency), resets = (1 - success)/success."""
+        law = free.moments_waiting(self)
+        if law.success_slope is None:
+            return None
+        return law.success_slope / law.success / (1.0 - law.success)
+
+    def survival(self, free: Clocked, t: Array) -> Any:
+        """By the renewal equation in time, absolute error about 1e-10."""
+        return free.survival_waiting(self, t)
+
+    def density(self, free: Clocked, t: Array) -> Any:
+        """By the renewal equation in time, absolute error about 1e-10 over the time scale."""
+        return free.density_waiting(self, t)
+
+    def age_weights(self, times: Array) -> tuple[Array, Array]:
+        """Ages of stationary density P(R > age)/E[R].
+
+        Raises
+        ------
+        DomainError
+            If the waiting time has an infinite mean: the age then grows without bound.
+        """
+        mean = np.asarray(self.waiting_mean(), dtype=np.float64)
+        if np.isinf(mean).any():
+            raise DomainError(
+                "protocol", self, "of finite mean waiting time: else there is no long-run age"
+            )
+        gap = np.diff(times)
+        inner = self._older(times, mean)
+        nodes, weights = special.roots_legendre(16)
+        kinks = np.asarray(self.waiting_marks())
+        areas = np.zeros((*self.shape, len(gap)))
+        for place in np.ndindex(self.shape):
+            cuts = np.unique(np.concatenate([times, kinks[(slice(None), *place)]]))
+            cuts = cuts[(cuts >= 0) & (cuts <= times[-1])]
+            low, wide = cuts[:-1], np.diff(cuts)
+            at = low + wide * (0.5 * (nodes[:, None] + 1.0))
+            law = self if not self.shape else self._at(place)
+            values = 0.5 * wide * (weights @ law._older(at.ravel(), mean[place]).reshape(at.shape))
+            home = np.clip(np.searchsorted(times, low, side="right") - 1, 0, len(gap) - 1)
+            areas[place] = np.bincount(home, values, len(gap))
+        return hat_weights(areas, gap, inner[..., -1])
+
+    def _at(self, place: tuple[int, ...]) -> Self:
+        """The protocol of one entry of the parameters."""
+        values = {
+            item.name: np.broadcast_to(value, self.shape)[place]
+            for item in fields(self)
+            if np.ndim(value := getattr(self, item.name)) > 0
+        }
+        return replace(self, **values)
+
+    def _older(self, times: Array, mean: Any) -> Array:
+        """P(age > t) for times along the last axis: E[(R - t)+]/E[R]."""
+        t = times.reshape(-1, *(1,) * len(self.shape))
+        area = self.waiting_area(t)
+        value = np.moveaxis(np.clip(1.0 - area / mean, 0.0, 1.0), 0, -1)
+        return np.asarray(np.where(times == 0, 1.0, value))
+
+    def waiting_area(self, t: Any) -> Any:
+        """E[min(R, t)], by quadrature where it is not known in closed form."""
+        atoms = self.waiting_atoms()
+        if atoms is not None:
+            shape = (-1, *(1,) * np.ndim(t))
+            return np.sum(np.minimum(atoms[0].reshape(shape), t) * atoms[1].reshape(shape), axis=0)
+        early = self.waiting_early(t, 1)
+        if early is not None:
+            return early + t * self.waiting_survival(t)
+        return area_below(self.waiting_survival, t, self.waiting_marks())
+
+
+def around(centre: Any, width: Any) -> Array:
+    """Marks up to twelve relative widths about a time, along the first axis."""
+    centre, width = np.broadcast_arrays(centre, width)
+    with np.errstate(over="ignore"):
+        return np.asarray(centre * np.exp(_STEPS.reshape(-1, *(1,) * centre.ndim) * width))
+
+
+def area_below(function: Any, t: Any, marks: Array) -> Any:
+    """Integral of a function that is 1 at 0 over (0, t), in log time between its marks."""
+    t = np.asarray(t, dtype=np.float64)
+    nodes, weights = special.roots_legendre(20)
+    marks = np.sort(marks[np.isfinite(marks) & (marks > 0)].ravel())
+    low = np.log(max(marks[0], 1e-290)) if marks.size else 0.0
+    top = float(np.log(max(t.max(initial=1e-300), 1e-300)))
+    outer = np.append(np.arange(low - 40.0, low, 4.0), np.arange(low, max(top, low) + 0.5, 0.5))
+    edges = np.exp(np.unique(np.append(outer, np.log(marks) if marks.size else [])))
+
+    def piece(a: Any, b: Any) -> Any:
+        at = a + (b - a) * (0.5 * (nodes.reshape(-1, *(1,) * np.ndim(a)) + 1.0))
+        return 0.5 * (b - a) * np.tensordot(weights, function(at), axes=1)
+
+    total = np.concatenate([[edges[0]], edges[0] + np.cumsum(piece(edges[:-1], edges[1:]))])
+    place = np.clip(np.searchsorted(edges, t, side="right") - 1, 0, len(edges) - 1)
+    inside = t > edges[0]
+    start = np.where(inside, edges[place], t)
+    return np.where(inside, total[place] + piece(start, np.where(inside, t, start)), t)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Waiting(WaitingTime):
+    """Resets after independent waiting times of any distribution, stretched in time.
+
+    The waiting time is ``scale`` times a draw of ``distribution``; ``best`` optimises the scale.
+
+    Parameters
+    ----------
+    distribution : frozen distribution of ``scipy.stats``
+        Continuous or discrete, of scalar parameters, on the positive times.
+    scale : float or array, default 1
+        Factor on the waiting times. Positive; ``inf`` never resets.
+    overhead : float, array or frozen distribution of ``scipy.stats``, default 0
+        Time lost at each reset, keyword only.
+
+    Raises
+    ------
+    DomainError
+        If the scale is not positive or the distribution is no frozen one, reaches below zero, or
+        has mass at zero.
+    NotConverged
+        If a discrete distribution has more than 2^16 values within rounding of all its mass.
+
+    Notes
+    -----
+    An arrival at the very time of a reset is lost (T < R counts), which matters for discrete laws.
+
+    Examples
+    --------
+    >>> import resetsgd as rs
+    >>> from scipy import stats
+    >>> T = rs.first_passage(rs.DriftDiffusion(drift=0.0, diffusivity=1.0), start=1.0, target=0.0)
+    >>> round(T.under(rs.Waiting(stats.lognorm(0.5), scale=0.5)).mean(), 6)
+    1.474894
+    """
+
+    distribution: Any
+    scale: Real = 1.0
+    parameter: ClassVar[str] = "scale"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        law = self.distribution
+        if not all(hasattr(law, name) for name in ("sf", "ppf", "rvs", "support")):
+            raise DomainError("distribution", law, "a frozen distribution of scipy.stats")
+        low = np.asarray(law.support()[0])
+        if low.shape or np.isnan(low) or low < 0 or float(law.cdf(0.0)) > 0:
+            raise DomainError(
+                "distribution", law, "of scalar parameters, on positive times, without mass at 0"
+            )
+        scale = domain.within("scale", self.scale, 0.0, np.inf, open_low=True)
+        object.__setattr__(self, "scale", scale)
+
+    @property
+    def discrete(self) -> bool:
+        """Whether the distribution is one of values, not of a density."""
+        return not hasattr(self.distribution, "pdf")
+
+    @classmethod
+    def at_frequency(cls, frequency: Any, **fixed: Any) -> Self:
+        """Stretch to a mean waiting time 1/frequency; a median one where the mean is infinite."""
+        law = fixed["distribution"]
+        typical = float(law.mean())
+        typical = typical if np.isfinite(typical) and typical > 0 else float(law.median())
+        with np.errstate(divide="ignore", over="ignore"):
+            return cls(scale=np.divide(1.0 / typical, frequency), **fixed)
+
+    @property
+    def never(self) -> Any:
+        """Where the scale is infinite."""
+        return np.isinf(self.scale)
+
+    def waiting_survival(self, t: Any) -> Any:
+        """P(R > t)."""
+        x = t / np.asarray(self.scale)
+        if self.discrete:  # a time that is a value but for rounding is that value
+            whole = np.rint(x)
+            x = np.where(np.abs(x - whole) <= 4.0 * np.finfo(np.float64).eps * whole, whole, x)
+        return self.distribution.sf(x)
+
+    def waiting_density(self, t: Any) -> Any:
+        """Density of R at t; zero for discrete distributions."""
+        if self.discrete:
+            return np.zeros(np.broadcast_shapes(np.shape(t), self.shape))
+        value = self.distribution.pdf(t / np.asarray(self.scale)) / self.scale
+        return np.where(np.isfinite(value), value, 0.0)
+
+    def waiting_mean(self) -> Any:
+        """E[R]."""
+        mean = float(self.distribution.mean())
+        return np.asarray(self.scale) * (np.inf if np.isnan(mean) else mean)
+
+    def waiting_marks(self) -> Array:
+        """Quantiles, and the ends of the support."""
+        q = np.array([1e-9, 1e-3, 0.03, 0.25, 0.5, 0.75, 0.97, 0.999, 1.0 - 1e-9])
+        at = np.concatenate([self.distribution.ppf(q), self.waiting_kinks_unit()])
+        return np.asarray(at.reshape(-1, *(1,) * len(self.shape)) * self.scale)
+
+    def waiting_kinks_unit(self) -> Array:
+        """Positive finite ends of the support of the distribution."""
+        ends = np.asarray(self.distribution.support(), dtype=np.float64)
+        return ends[(ends > 0) & np.isfinite(ends)]
+
+    def waiting_kinks(self) -> Array:
+        """Ends of the support."""
+        ends = self.waiting_kinks_unit()
+        return np.asarray(ends.reshape(-1, *(1,) * len(self.shape)) * self.scale)
+
+    def waiting_atoms(self) -> tuple[Array, Array] | None:
+        """Times and masses of a discrete distribution."""
+        if not self.discrete:
+            return None
+        values, masses = self._values
+        shape = (-1, *(1,) * len(self.shape))
+        return values.reshape(shape) * np.asarray(self.scale), masses.reshape(shape)
+
+    @property
+    def _values(self) -> tuple[Array, Array]:
+        """Values and masses of a discrete distribution, as far as its mass is not rounding."""
+        law = self.distribution
+        low, high = float(law.support()[0]), float(law.support()[1])
+        reach = low + np.exp2(np.arange(17.0))
+        ended = np.flatnonzero(law.sf(reach) < 1e-17)
+        high = min(high, float(reach[ended[0]]) if ended.size else np.inf)
+        if not high - low <= _MOST_ATOMS:
+            raise NotConverged(f"the distribution has more than {_MOST_ATOMS} values")
+        values = np.arange(low, high + 1.0)
+        masses = np.asarray(law.pmf(values), dtype=np.float64)
+        return values[masses > 0], masses[masses > 0]
+
+    def waiting_early(self, t: Any, power: int) -> Any:
+        """E[R^power; R <= t] of a discrete distribution; None for a continuous one."""
+        if not self.discrete:
+            return None
+        values, masses = self._values
+        sums = np.append(0.0, np.cumsum(masses * values**power))
+        scale = np.asarray(self.scale)
+        x = t / scale * (1.0 + 4.0 * np.finfo(np.float64).eps)
+        return np.where(self.never, 0.0, scale**power * sums[np.searchsorted(values, x, "right")])
+
+    def waits(self, n: int, generator: np.random.Generator) -> Array:
+        """Independent waiting times between resets."""
+        shape = (n, *self.shape)
+        draws = np.asarray(self.distribution.rvs(size=shape, random_state=generator))
+        return np.asarray(draws * np.asarray(self.scale, dtype=np.float64))

@@ -1,0 +1,1 @@
+"""Drift-diffusion to a point, free and under resetting."""
