@@ -83,6 +83,9 @@ if TYPE_CHECKING:
         Protocol as Protocol,
     )
     from resetsgd.protocols import (
+        Schedule as Schedule,
+    )
+    from resetsgd.protocols import (
         Sharp as Sharp,
     )
     from resetsgd.protocols import (
@@ -128,6 +131,7 @@ _HOMES = {
     "QuadraticSGD": "processes",
     "RandomWalk": "processes",
     "ResetSGDError": "errors",
+    "Schedule": "protocols",
     "Sharp": "protocols",
     "Simulated": "montecarlo.api",
     "StreamMismatch": "errors",

@@ -69,7 +69,12 @@ def within(
     open_high: bool = False,
 ) -> Real:
     """Real number(s) between two bounds, closed unless said otherwise."""
-    if low < (number := _scalar(value)) < high:
+    number = _scalar(value)
+    if (
+        low < number < high
+        or (number == low and not open_low)
+        or (number == high and not open_high)
+    ):
         return number
     array = _real(name, value)
     below = array <= low if open_low else array < low

@@ -352,13 +352,12 @@ def phase_diagram(diagram: PhaseDiagram, x: str, y: str, title: str | None = Non
         axes.contour(
             diagram.x, diagram.y, first.astype(float), [0.5], colors=MEASURED, linewidths=1.2
         )
-        handles.append(
-            Patch(facecolor="none", edgecolor=MEASURED, hatch="///", label="only a finite rate pays")
-        )
+        label = "only a finite rate pays"
+        handles.append(Patch(facecolor="none", edgecolor=MEASURED, hatch="///", label=label))
     bar = made.colorbar(mesh, ax=axes, pad=0.02)
     cut = " (100 or more at the top)" if largest >= _FASTEST else ""
     bar.set_label(f"speedup{cut}")
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if largest > 3 else "all"))
     bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))

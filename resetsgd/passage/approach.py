@@ -12,6 +12,7 @@ from resetsgd.passage.panels import (
     LEVELS,
     Field,
     Mesh,
+    apply,
     mesh_of,
     refined,
     series_of,
@@ -93,9 +94,14 @@ class Approach:
         lengths = self._h / np.sqrt(mesh.D.max(axis=1))
         before = np.where(np.arange(len(lengths)) < self.marks[0], lengths, 0.0)
         self._reach = np.cumsum(before[::-1])[::-1]
-        slope = mesh.phi @ spectral().derivative[0] / self._h
+        slope = apply(mesh.phi, spectral().derivative[:1])[:, 0] / self._h
         self._slope, self._D = slope, mesh.D[:, 0]
         self._kill = np.zeros(len(slope)) if mesh.kill is None else mesh.kill[:, 0]
+        self._distance = float(starts[0] - mesh.left[0])
+        # an open end that does not level off: drift like 1/x, or diffusivity that grows
+        self._power_law = self.open and (
+            abs(self._distance * slope[0]) > 1e-3 or mesh.D[0, 0] > 1.5 * mesh.D[0, -1]
+        )
         self._slow = slow_of(mesh)
         self._tables = series_of(mesh)
         self._steps = np.stack([self._h, np.exp(mesh.phi[:, -1])], axis=1)
@@ -109,14 +115,14 @@ class Approach:
     def _far_end(self, far: float) -> float:
         """Where the far end can be cut: behind deep walls, beyond no return, or far out."""
         near = float(self.starts[0])
-        if near <= far:
-            return far
+        if near <= far or (np.isfinite(far) and not self.field.plain):
+            return far  # trimming a finite end only saves panels
         steps = self.scale * np.exp2(np.arange(-24.0, 4.0 * _OCTAVES + 1.0) / 4.0)
         x = near - np.concatenate([[0.0], steps])
         x = x[np.isfinite(x) & (x > far)]
         if np.isfinite(far):
             x = np.append(x, far)
-        for escapes in (False, True):
+        for escapes in (False,) if np.isfinite(far) else (False, True):
             last = np.flatnonzero(~self._closed(x, escapes))[-1] + 1
             if last >= len(x):
                 continue
@@ -165,11 +171,7 @@ class Approach:
         for _ in range(3):
             finer = refined(self.field, self.mesh)
             fine = self._probe(finer)
-            with np.errstate(all="ignore"):
-                shift = np.exp((coarse[:, :1] - fine[:, :1]) * np.arange(4.0))
-                gap = np.abs(coarse[:, 1:] * shift / fine[:, 1:] - 1.0)
-            gap = np.where(fine[:, 1:] == coarse[:, 1:], 0.0, gap)
-            worst = float(np.max(gap[:, :3]))
+            worst = max(_gap(c, f) for c, f in zip(coarse, fine, strict=True))
             # rounding of positions moves phi, but not where it jumps
             wide = finer.h > 1e-6 * self.scale
             place = np.abs(finer.edges[:-1]) * np.where(wide, _steep(finer), 0.0)
@@ -188,10 +190,14 @@ class Approach:
             " named in breaks="
         )
 
-    def _probe(self, mesh: Mesh) -> Array:
+    def _probe(self, mesh: Mesh) -> tuple[Array, Array]:
         """What is compared between meshes: the first moments."""
         marks = np.searchsorted(mesh.edges, self.starts).astype(np.int64)
-        return self._jets(mesh, series_of(mesh, 3), marks)
+        tables = series_of(mesh, 3)
+        # an open end is as good as walled here: moments that diverge say nothing of the mesh
+        first = self._jets(mesh, tables, marks, 1, walled=self.open)
+        second = self._jets(mesh, tables, marks, 3, walled=self.open)
+        return first[:, :3], second[:, [0, 3]]
 
     # Series ----------------------------------------------------------------------------------
 
@@ -236,6 +242,15 @@ class Approach:
         down = root - np.minimum(half, 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
             w = np.where(half >= 0, half + root, np.where(down == 0, 0.0, over / down))
+        if self.open and self._power_law:
+            # out there D/x² and mu/x are constant: v = x w has v² + v (1 - x phi') = s x²/D
+            x, d = self._distance, 0.5 * (1.0 - self._distance * self._slope[0])
+            wide = (s + self._kill[0]) * (x * x / self._D[0])
+            root = np.sqrt(d * d + wide)
+            down = root + max(d, 0.0)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                last = np.where(d > 0, np.where(down == 0, 0.0, wide / down), root - d) / x
+            w = np.where(first > 0, w, last)
         if not (self.open or self.escapes):
             w = np.where(first > 0, w, 0.0)
         return first, np.ascontiguousarray(w.astype(s.dtype))
@@ -321,41 +336,70 @@ class Approach:
         """Largest |s| at which ``exposure`` is known with killing."""
         return float(16.0 * 4.0 ** (self._depth - 1) / self._tau.max())
 
-    def _jets(self, mesh: Mesh, tables: Array, marks: Array, first: int = 0) -> Array:
+    def _jets(
+        self,
+        mesh: Mesh,
+        tables: Array,
+        marks: Array,
+        order: int,
+        first: int = 0,
+        walled: bool = False,
+    ) -> Array:
         from resetsgd.passage.riccati import jets
 
         steps = np.stack([mesh.h, np.exp(mesh.phi[:, -1])], axis=1)
         slope = float(mesh.phi[first] @ spectral().derivative[0] / mesh.h[first])
         w0 = max(slope, 0.0) if (self.open or self.escapes) else 0.0
+        if walled:
+            w0 = 0.0
+        if self.open and w0 > 0.0:  # a power law: what rises by less comes back
+            w0 = max(slope - 1.0 / (float(self.starts[0]) - float(mesh.left[first])), 0.0)
         out = np.empty((len(marks), 5))
-        jets(first, w0, self.absorbing, mesh.tau, tables, steps, marks, out)
+        jets(order, first, w0, self.absorbing, mesh.tau, tables, steps, marks, out)
         return out
+
+    def _cumulants(self, first: int = 0) -> Array:
+        """log of the chance and of the first three cumulants, from a panel on."""
+        tables = self._tables[: len(self._tau)]
+        low = self._jets(self.mesh, tables, self.marks, 1, first)
+        high = self._jets(self.mesh, tables, self.marks, 3, first)
+        with np.errstate(all="ignore"):
+            mean = low[:, 0] + np.log(low[:, 2])
+            square = 2.0 * high[:, 0] + np.log(-2.0 * high[:, 3])
+            cube = 3.0 * high[:, 0] + np.log(6.0 * high[:, 4])
+        return np.stack([-low[:, 1], mean, square, cube])
 
     def moments(self) -> Moments:
         """First moments of the passage time; infinite ones as ``inf``."""
-        rows = self._jets(self.mesh, self._tables[: len(self._tau)], self.marks)
-        log_chance = -rows[:, 1]
-        with np.errstate(all="ignore"):
-            log_mean = rows[:, 0] + np.log(rows[:, 2])
-            square = -2.0 * rows[:, 3] / rows[:, 2] ** 2
-            cube = 6.0 * rows[:, 4] / rows[:, 2] ** 3
+        chance, mean, square, cube = rows = self._cumulants()
         if self.open:
             half = int(np.searchsorted(-self._reach, -np.sqrt(self._reach[0] * self.scale)))
-            half = min(half, int(self.marks[0]))
-            other = self._jets(self.mesh, self._tables[: len(self._tau)], self.marks, half)
+            other = self._cumulants(min(half, int(self.marks[0])))
             with np.errstate(all="ignore"):
-                shift = np.exp(other[:, 0] - rows[:, 0])
-                for n, value in ((1, log_mean), (2, square), (3, cube)):
-                    ratio = other[:, n + 1] * shift**n / rows[:, n + 1]
-                    value[~(np.abs(ratio - 1.0) < 1e-6)] = np.inf
-                square[np.isinf(log_mean)] = np.inf
-                cube[np.isinf(square)] = np.inf
-        return Moments(log_chance, log_mean, square, cube)
+                settled = np.abs(rows - other) < 1e-6
+            mean[~settled[1]] = np.inf
+            square[~settled[2]] = np.inf
+            cube[~settled[3]] = np.inf
+            cube[np.isinf(square)] = np.inf
+        with np.errstate(all="ignore"):
+            square = np.where(np.isinf(mean), np.inf, np.exp(square - 2.0 * mean))
+            cube = np.where(np.isinf(mean), np.inf, np.exp(cube - 3.0 * mean))
+        return Moments(chance, mean, square, cube)
+
+
+def _gap(coarse: Array, fine: Array) -> float:
+    """Largest relative difference of moments whose first column is the log of their scale."""
+    orders = np.arange(coarse.shape[1]) if coarse.shape[1] > 2 else np.array([0.0, 2.0])
+    with np.errstate(all="ignore"):
+        orders = np.maximum(orders - 1.0, 0.0) if coarse.shape[1] > 2 else orders
+        shift = np.exp((coarse[:, :1] - fine[:, :1]) * orders)
+        gap = np.abs(coarse * shift / fine - 1.0)[:, 1:]
+    return float(np.max(np.where(fine[:, 1:] == coarse[:, 1:], 0.0, gap)))
 
 
 def _steep(mesh: Mesh) -> Array:
     """Largest |phi'| on each panel."""
-    return np.asarray(np.max(np.abs(mesh.phi @ spectral().derivative.T), axis=1) / mesh.h)
+    return np.asarray(np.max(np.abs(apply(mesh.phi, spectral().derivative)), axis=1) / mesh.h)
 
 
 def log1p(x: Array) -> Array:

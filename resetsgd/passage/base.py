@@ -122,7 +122,7 @@ class PassageTime(ABC):
 
     def _cumulants(self, highest: int) -> list[Any]:
         """Cumulants up to an order, the first of them for nothing; ``inf`` where infinite."""
-        known = self.__dict__.get("_known_cumulants", [])
+        known: list[Any] = self.__dict__.get("_known_cumulants", [])
         if len(known) <= highest:
             known = inversion.cumulants(self._log_laplace, self.mean(), self.var(), max(highest, 5))
             self.__dict__["_known_cumulants"] = known
@@ -426,6 +426,7 @@ class PassageTime(ABC):
         rate = np.asarray(rate, dtype=np.float64)
         transform = -self._log_laplace(rate * (1.0 + _STEP * 1j))
         slope = (transform.imag / _STEP) / -np.expm1(-transform.real) - 1.0
+        slope = np.where(np.abs(slope) < 2e-15, 0.0, slope)  # rounding of a difference from 1
         mean, var = np.asarray(self.mean()), np.asarray(self.var())
         small = np.isfinite(mean) & np.isfinite(var) & (rate * mean < 1e-2)
         if not small.any():

@@ -6,6 +6,7 @@ cancels or overflows before the result does.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,7 +18,7 @@ from resetsgd.errors import DomainError
 from resetsgd.passage.base import QUIET, PassageTime
 from resetsgd.passage.bessel_functions import log_hyp, log_phi, ratio_i, ratio_k
 from resetsgd.passage.inversion import invert
-from resetsgd.passage.sided import invert_table
+from resetsgd.passage.sided import InverseTable
 from resetsgd.processes import Bessel
 from resetsgd.protocols import Trial
 
@@ -293,16 +294,19 @@ class BesselPassage(PassageTime):
             draws = generator.standard_gamma(np.broadcast_to(self._nu, shape))
             return (self._r / 2.0) * ((self._r / 2.0) / self._D) / draws
         pick, uniforms = generator.random((2, *shape))
+        law, table = self._table
+        late = uniforms > 1.0 - np.asarray(law.survival(_LATEST))
+        times = np.where(late, np.inf, table(uniforms))
+        return np.where(pick < np.exp(self._log_arrive), times, np.inf)
+
+    @cached_property
+    def _table(self) -> tuple[BesselPassage, InverseTable]:
+        """The law of those that arrive, and a table of it to draw from."""
         escapes = self._inward & (self._nu < 0)
         mirrored = domain.plain(np.where(escapes, 4.0 - self._d, self._d))
-        law = BesselPassage(
-            Bessel(dimension=mirrored, diffusivity=self.process.diffusivity),
-            self.start,
-            self.target,
-        )
-        late = uniforms > 1.0 - np.asarray(law.survival(_LATEST))
-        times = np.where(late, np.inf, invert_table(_Bounded(law), uniforms))
-        return np.where(pick < np.exp(self._log_arrive), times, np.inf)
+        process = Bessel(dimension=mirrored, diffusivity=self.process.diffusivity)
+        law = BesselPassage(process, self.start, self.target)
+        return law, InverseTable(_Bounded(law))
 
 
 class _Bounded(PassageTime):
@@ -338,7 +342,7 @@ class _Bounded(PassageTime):
         return self.law.var()
 
     def _sample(self, n: int, generator: np.random.Generator) -> Array:
-        return invert_table(self, generator.random((n, *self.shape)))
+        return InverseTable(self)(generator.random((n, *self.shape)))
 
 
 def _pieces(function: Any, low: Any, width: Any, count: int) -> Any:

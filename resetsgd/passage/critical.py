@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -262,7 +263,8 @@ class _Line:
             at = self._solved(self.gap, a, b)
             order, jump = "first-order", float(self._jump(at, optimum))
         else:
-            order, jump = "continuous", float(self.protocol.at_frequency(0.0, **self._fixed()).value)
+            order = "continuous"
+            jump = float(self.protocol.at_frequency(0.0, **self._fixed()).value)
             wide = max(b - a, 1e-5 * max(abs(a), abs(b)))
             ends = max(a - wide, low), min(b + wide, high)
             at = np.nan
@@ -342,9 +344,10 @@ class PhaseDiagram:
         title : str, optional
             Stands above the figure.
         """
-        from resetsgd.plots import phase_diagram
-
-        return phase_diagram(self, x, y, title)
+        # Figures know passage times, not the other way round: loaded when one is asked for.
+        plots: Any = importlib.import_module("resetsgd.plots")
+        figure: Figure = plots.phase_diagram(self, x, y, title)
+        return figure
 
 
 def phase_diagram(
@@ -372,6 +375,12 @@ def phase_diagram(
     Returns
     -------
     PhaseDiagram
+
+    Raises
+    ------
+    DomainError
+        If ``x`` or ``y`` is not a one-dimensional array of finite numbers, or the protocol or a
+        setting is not admissible.
 
     Examples
     --------

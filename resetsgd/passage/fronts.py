@@ -8,7 +8,8 @@ expectation is a sum over atoms and a quadrature of the density, cut where the d
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +19,10 @@ from resetsgd.errors import NotConverged
 from resetsgd.passage.base import QUIET, PassageTime
 from resetsgd.passage.inversion import integrate
 from resetsgd.passage.sums import ROUND, Coins, spent
-from resetsgd.protocols import Trial
+from resetsgd.protocols import Protocol, Trial
+
+if TYPE_CHECKING:
+    from resetsgd.passage.optimum import Optimum
 
 __all__ = ["Fronted"]
 
@@ -52,6 +56,10 @@ class Fronted(PassageTime):
     def _marks(self) -> Any:
         return self._fronts()
 
+    def _over(self) -> float:
+        """Time by which all have come, for float64; infinite for heavy tails."""
+        return float(np.inf)
+
     # A fixed period --------------------------------------------------------------------------
 
     def _first(self) -> Any:
@@ -60,10 +68,8 @@ class Fronted(PassageTime):
 
     def _expect(self, function: Any, tau: Any, closed: Any = False) -> Any:
         """E[function(T); T < tau], or T <= tau where ``closed``."""
-        times, weights = self._atoms()
         extra = (1,) * (np.ndim(tau) - len(self.shape))
-        times = times.reshape(len(times), *extra, *self.shape)
-        weights = weights.reshape(len(weights), *extra, *self.shape)
+        times, weights = (a.reshape(len(a), *extra, *self.shape) for a in self._atoms())
         in_time = (times < tau) | ((times == tau) & closed)
         value = np.sum(np.where(in_time, weights * function(times), 0.0), axis=0)
         first = self._first()
@@ -85,7 +91,8 @@ class Fronted(PassageTime):
 
     def _not_before(self, tau: Any) -> Any:
         """P(T >= tau)."""
-        times, weights = self._atoms()
+        extra = (1,) * (np.ndim(tau) - len(self.shape))
+        times, weights = (a.reshape(len(a), *extra, *self.shape) for a in self._atoms())
         at = np.sum(np.where(times == tau, weights, 0.0), axis=0)
         return np.asarray(self.survival(tau)) + at
 
@@ -99,8 +106,22 @@ class Fronted(PassageTime):
         if infinite.all():
             return self.trial_exponential(np.zeros(shape), s)
         tau = np.where(infinite, 1.0, period)
-        success = self._expect(lambda t: np.exp(-s * t), tau)
-        duration = self._expect(lambda t: spent(t, s), tau) + spent(tau, s) * self._not_before(tau)
+        if self.shape:
+            success = self._expect(lambda t: np.exp(-s * t), tau)
+            duration = self._expect(lambda t: spent(t, s), tau)
+        else:  # periods share the points of their quadrature
+            kind = np.result_type(s, float)
+            success, duration = np.zeros(shape, kind), np.zeros(shape, kind)
+            for at in np.unique(s):
+                here = s == at
+                times, mass = self._mass(tau[here])
+                place = np.searchsorted(times, tau[here], side="left")
+                for total, weight in (
+                    (success, np.exp(-at * times)),
+                    (duration, spent(times, at)),
+                ):
+                    total[here] = np.append(0.0, np.cumsum(mass * weight))[place]
+        duration = duration + spent(tau, s) * self._not_before(tau)
         log_success = np.log(success)
         log_mean = np.where(success == 0, np.inf, np.log(duration) - log_success)
         if infinite.any():
@@ -131,6 +152,29 @@ class Fronted(PassageTime):
         first = self._expect(lambda t: t, end) / arrive
         value = self._expect(lambda t: (t - first) ** 2, end) / arrive
         return np.where(infinite, self.var(), np.where(arrive > 0, value, 0.0))
+
+    def best(
+        self, family: type[Protocol], *, then: PassageTime | None = None, **settings: Any
+    ) -> Optimum:
+        """The best member of a family, also where its period just lets an atom pass.
+
+        There the mean jumps, and the smallest may be its limit from above: ``kind`` is then
+        "front", and the period one rounding longer than the time of the atom.
+        """
+        optimum = super().best(family, then=then, **settings)
+        if self.shape or then is not None or family.parameter in settings:
+            return optimum
+        if any(isinstance(value, tuple) for value in settings.values()):
+            return optimum
+        for time in np.unique(np.asarray(self._atoms()[0])):
+            after = family.at_frequency(1.0 / float(time * (1.0 + 4.0 * ROUND)), **settings)
+            mean = float(np.asarray(self.under(after).mean()))
+            if np.isfinite(mean) and not optimum.mean <= mean * (1.0 + 1e-12):
+                words = f"the mean {mean:.6g} just after the front at {float(time):.6g} is smallest"
+                optimum = replace(
+                    optimum, protocol=after, mean=mean, pays=True, kind="front", reason=words
+                )
+        return optimum
 
     # Coins -----------------------------------------------------------------------------------
 
@@ -166,9 +210,10 @@ class Fronted(PassageTime):
         before = max(np.ceil(first / step * (1.0 - ROUND)) - 1.0, 0.0)  # coins surely tossed
         rise = np.where(log_keep == 0, 1.0, -log_keep)
         slow = float(np.min(np.real(rise)))
-        explicit = int(min(np.ceil(40.0 / slow), _EXPLICIT))
+        explicit = 64 if slow > 40.0 / 64 else _EXPLICIT  # few cases, that can be kept
         sizes = explicit * 2.0 ** np.arange(60.0)
-        sizes = sizes[: np.count_nonzero(sizes * slow < 60.0)] if explicit == _EXPLICIT else []
+        count = np.count_nonzero(sizes * slow < 60.0) if slow * _EXPLICIT < 40.0 else 0
+        sizes = sizes[: 10 * int(np.ceil(count / 10))]
         rest = np.multiply.outer(sizes, 1.0 + _NODES).ravel()
         coins = np.append(np.arange(1.0, explicit + len(_GREGORY)), rest)
         success, duration = self._cumulative(before, coins, step, s)
@@ -198,30 +243,33 @@ class Fronted(PassageTime):
         won, late = power * totals[0], whole + power * totals[1]
         return np.log(won), np.log(late)
 
-    def _cumulative(
-        self, before: float, coins: Array, step: float, s: Any
-    ) -> tuple[Any, Any]:
-        """E[exp(-sT); T < t] and the integral of exp(-su) P(T > u) from the last sure coin to t.
+    def _mass(self, ends: Array) -> tuple[Array, Array]:
+        """Times and weights whose sums up to any of ``ends`` are expectations up to there.
 
-        At t = (before + coins) step, by Gauss points between all cuts.
+        Gauss points between all cuts: the ends, the fronts, and ever closer to the first.
         """
-        base, ends = before * step, (before + coins) * step
         first = float(self._first())
-        span = ends[-1] - first
+        span = max(float(ends.max(initial=0.0)), first) - first
         near = first + span * 2.0 ** -np.arange(1.0, 60.0)
-        fronts = np.asarray(self._fronts())
-        cuts = np.concatenate([[first], ends, near, fronts])
-        cuts = np.unique(cuts[(cuts >= first) & (cuts <= ends[-1])])
-        late = np.asarray(self.survival(ends * (1.0 + ROUND)))
-        if np.any(late < 1e-18):  # all have come: no need to look beyond
-            over = max(ends[np.argmax(late < 1e-18)], first)
-            cuts = np.append(cuts[cuts < over], over)
+        cuts = np.concatenate([[first], ends, near, np.asarray(self._fronts())])
+        cuts = np.unique(cuts[(cuts >= first) & (cuts <= min(first + span, self._over()))])
         times = (cuts[:-1, None] + np.diff(cuts)[:, None] * _NODES).ravel()
         mass = (np.diff(cuts)[:, None] * _HALF).ravel() * np.asarray(self._density(times))
         atoms, weights = self._atoms()
         order = np.argsort(np.append(times, atoms), kind="stable")
-        times = np.append(times, atoms)[order]
-        mass = np.append(mass, weights)[order]
+        return np.append(times, atoms)[order], np.append(mass, weights)[order]
+
+    def _cumulative(self, before: float, coins: Array, step: float, s: Any) -> tuple[Any, Any]:
+        """E[exp(-sT); T < t] and the integral of exp(-su) P(T > u) from the last sure coin to t.
+
+        At t = (before + coins) step.
+        """
+        known: dict[Any, Any] = self.__dict__.setdefault("_known_coins", {})
+        key = (before, len(coins), step, s)
+        if key in known:
+            return known[key]  # type: ignore[no-any-return]
+        base, ends = before * step, (before + coins) * step
+        times, mass = self._mass(ends)
 
         def since(t: Any) -> Any:
             return np.exp(-s * base) * spent(t - base, s)
@@ -231,8 +279,14 @@ class Fronted(PassageTime):
             np.append(0.0, np.cumsum(mass * weight))[place]
             for weight in (np.exp(-s * times), since(times))
         )
-        late = late + self._at(ends, 0.0)
-        return success, duration + since(ends) * late
+        if np.isinf(self._over()):
+            late = np.asarray(self.survival(ends * (1.0 + ROUND))) + self._at(ends, 0.0)
+        else:  # without a heavy tail what is left is known from what has come
+            late = np.maximum(1.0 - np.append(0.0, np.cumsum(mass))[place], 0.0)
+        if len(known) >= 8:
+            known.clear()
+        known[key] = success, duration + since(ends) * late
+        return known[key]  # type: ignore[no-any-return]
 
     def _at(self, ends: Array, s: Any) -> Any:
         """E[exp(-sT); T = end] for each end, to rounding."""

@@ -220,17 +220,18 @@ class LatticeTime(PassageTime):
         arrive = np.exp(np.real(self._log_laplace(np.zeros(self.shape))))
         low, high = np.zeros(shape), np.ones(shape)
         open_ = np.broadcast_to((q > 0) & (q < arrive), shape)
+        left = (1.0 - q) + ROUND  # a step that reaches q up to rounding reaches it
         for _ in range(1000):
-            late = open_ & (self._late(high) > 1.0 - q)
+            late = open_ & (self._late(high) > left)
             if not late.any() or high.max() > 1e300:
                 break
             low, high = np.where(late, high, low), np.where(late, 4.0 * high, high)
-        never = open_ & (self._late(high) > 1.0 - q)
+        never = open_ & (self._late(high) > left)
         for _ in range(1100):
             middle = np.floor(0.5 * (low + high))
             if not (open_ & (middle > low) & (middle < high)).any():
                 break
-            late = self._late(middle) > 1.0 - q
+            late = self._late(middle) > left
             low, high = np.where(late, middle, low), np.where(late, high, middle)
         value = np.where(open_ & ~never, high * self.step, np.where(q == 0, 0.0, np.inf))
         return domain.plain(value)

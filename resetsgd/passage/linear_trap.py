@@ -6,6 +6,7 @@ nothing cancels or overflows before the result does.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,7 +18,7 @@ from resetsgd.errors import DomainError
 from resetsgd.passage.arrangements import log_expm1, sinh_excess
 from resetsgd.passage.base import QUIET, PassageTime
 from resetsgd.passage.drift_diffusion import DriftDiffusionPassage
-from resetsgd.passage.sided import invert_table
+from resetsgd.passage.sided import InverseTable
 from resetsgd.processes import DriftDiffusion, LinearTrap
 
 __all__ = ["LinearTrapPassage", "passage"]
@@ -255,26 +256,23 @@ class LinearTrapPassage(PassageTime):
 
     # Draws -----------------------------------------------------------------------------------
 
-    def _climb(self) -> LinearTrapPassage:
-        """The leg alone."""
+    @cached_property
+    def _table(self) -> tuple[LinearTrapPassage, InverseTable]:
+        """The leg alone, and a table of its law to draw from."""
         short = np.where(self._leg > 0, self._from, 0.0)
         tall = np.where(self._leg > 0, self._to, 1.0)
-        shape = self._shape
-        return LinearTrapPassage(
-            self.process,
-            domain.plain(np.broadcast_to(short, shape)),
-            domain.plain(np.broadcast_to(tall, shape)),
-        )
+        ends = (domain.plain(np.broadcast_to(end, self._shape)) for end in (short, tall))
+        climb = LinearTrapPassage(self.process, *ends)
+        return climb, InverseTable(_Arriving(climb))
 
     @QUIET
     def _sample(self, n: int, generator: np.random.Generator) -> Array:
         """Inverse Gaussian down to the kink, inversion of a table of the law up from it."""
         outer = self._plain(self._slope)._sample(n, generator)
-        climb = self._climb()
+        climb, table = self._table
         pick, uniforms = generator.random((2, n, *self._shape))
         arrive = np.exp(climb._log_laplace(np.zeros(self._shape)))
-        up = invert_table(_Arriving(climb), uniforms)
-        up = np.where(pick < arrive, up, np.inf)
+        up = np.where(pick < arrive, table(uniforms), np.inf)
         return np.where(self._outer > 0, outer, 0.0) + np.where(self._leg > 0, up, 0.0)
 
 
@@ -302,4 +300,4 @@ class _Arriving(PassageTime):
         raise NotImplementedError
 
     def _sample(self, n: int, generator: np.random.Generator) -> Array:
-        return invert_table(self, generator.random((n, *self.shape)))
+        return InverseTable(self)(generator.random((n, *self.shape)))

@@ -157,7 +157,7 @@ def liouville_green(p: Any, low: Any, high: Any, gap: Any, mirrored: bool = Fals
     )
     steps = np.where(near, low_powers * np.expm1(degree[1:] * change), high_powers - low_powers)
     value = main + np.sum(weights[1:] * steps, axis=0)
-    return np.where(np.isnan(np.real(main)), np.inf, value)
+    return np.where(np.isnan(value), np.inf, value)
 
 
 def logarithmic_slope(p: Any, y: Any) -> Any:

@@ -81,7 +81,7 @@ class Optimum:
         if not name.startswith("_") and name in getattr(self.protocol, "__dataclass_fields__", ()):
             return getattr(self.protocol, name)
         if name == "rate" and hasattr(type(self.protocol), "rate"):
-            return self.protocol.rate  # of coins: the equivalent rate
+            return getattr(self.protocol, name)  # of coins: the equivalent rate
         raise AttributeError(f"{type(self.protocol).__name__} has no {name}")
 
 
@@ -203,8 +203,7 @@ def _member(curve: search.Curve, minima: list[Local], chosen: Any) -> Protocol:
 
 def _others(curve: search.Curve, minima: list[Local], chosen: Any) -> Any:
     """The interior minima that were not chosen, as (parameter, mean), best first."""
-    result = np.empty(curve.shape, dtype=object)
-    result[...] = [] if not curve.shape else None
+    result: Any = np.empty(curve.shape, dtype=object)
     for place in np.ndindex(curve.shape):
         result[place] = []
     for i, local in enumerate(minima):
@@ -346,6 +345,11 @@ def best_protocol(
     Ranking
         The optima, the fastest first. For a fixed start and target, resets after a fixed period are
         never slower than any other protocol that ignores the path.
+
+    Raises
+    ------
+    DomainError
+        If ``passage`` is an array of passage times, or there is no family.
 
     Notes
     -----

@@ -76,7 +76,7 @@ class OrnsteinUhlenbeckPassage(PassageTime):
     >>> bowl = rs.OrnsteinUhlenbeck(stiffness=1.0, center=0.0, diffusivity=1.0)
     >>> T = rs.first_passage(bowl, start=0.0, target=1.0)
     >>> round(T.mean(), 6), round(T.cv(), 6)
-    (2.091981, 1.113842)
+    (2.093407, 1.154591)
     >>> T.best(rs.Poisson).pays
     True
     """
@@ -84,9 +84,7 @@ class OrnsteinUhlenbeckPassage(PassageTime):
     sources: ClassVar[tuple[str, ...]] = ("pal2015", "siegert1951")
     derivation: ClassVar[str] = "theory/04_ornstein_uhlenbeck.py"
 
-    def __init__(
-        self, process: OrnsteinUhlenbeck, start: RealLike, target: RealLike
-    ) -> None:
+    def __init__(self, process: OrnsteinUhlenbeck, start: RealLike, target: RealLike) -> None:
         x0, end = domain.finite("start", start), domain.finite("target", target)
         k, c, D = process.stiffness, process.center, process.diffusivity
         self._shape = domain.broadcast(start=x0, target=end, stiffness=k, center=c, diffusivity=D)
@@ -98,7 +96,7 @@ class OrnsteinUhlenbeckPassage(PassageTime):
                 raise DomainError("start", start, "within the float64 range of the target")
             ratio = np.divide(k, D)
             usable = (ratio > 1e-300) & (ratio < 1e300)
-            unit = np.where(usable, np.sqrt(ratio), np.sqrt(k) / np.sqrt(D))
+            unit = np.where(usable, np.sqrt(ratio), np.minimum(np.sqrt(k) / np.sqrt(D), 1e308))
             up = np.sign(way)
 
             def spreads(x: Any) -> Any:
@@ -132,13 +130,20 @@ class OrnsteinUhlenbeckPassage(PassageTime):
             if _LOWEST < p < 1e290:
                 return -rise(p, self._low, self._high, self._gap)
         p = np.asarray(s / np.asarray(self._k))
-        wide = np.abs(p) < np.inf
+        wide = np.abs(p) < 1e290
         value = rise(np.where(wide, p, 1.0), self._low, self._high, self._gap)
-        value = np.where(wide, value, np.inf)
+        if not wide.all():  # so fast that the bowl is not felt
+            root = 2.0 * np.sqrt(0.25 * s) / np.sqrt(self._k)
+            free = np.maximum(self._gap, 1e-308) * (
+                root + np.clip(0.25 * (self._low + self._high), -1e140, 1e140)
+            )
+            value = np.where(wide, value, free)
         slow = (np.abs(p) < _LOWEST) & (s != 0)
         if slow.any():  # log(1 + s mean)
             log = np.log(np.where(slow, s, 1.0)) + self.log_mean()
             value = np.where(slow, np.logaddexp(0.0, np.real(log)), value)
+        if np.iscomplexobj(value):  # beyond float64 the phase is lost
+            value = np.where(np.isfinite(value), value, np.inf)
         return -value
 
     # Moments ---------------------------------------------------------------------------------
@@ -280,7 +285,9 @@ class OrnsteinUhlenbeckPassage(PassageTime):
         slope, usable = self._reset(np.asarray(rate, dtype=np.float64))[2:]
         if usable.all():
             return slope
-        return np.where(usable, slope, super().slope_exponential(rate))
+        # slower than anything in float64, or so fast that only the distance counts
+        ends = np.where(rate / np.asarray(self._k) < 1.0, 0.0, super().slope_exponential(rate))
+        return np.where(usable, slope, np.where(np.isnan(ends), -0.5, ends))
 
     @QUIET
     def var_exponential(self, rate: Any) -> Any:
@@ -289,7 +296,7 @@ class OrnsteinUhlenbeckPassage(PassageTime):
         log, _, slope, usable = self._reset(rate)
         p = np.where(usable, rate / np.asarray(self._k), 1.0)
         mean = np.exp(log - np.log(self._k))
-        value = mean * (mean - 2.0 * slope / (p * self._k))
+        value = mean * (mean - 2.0 * slope / np.where(usable, rate, 1.0))
         value = np.where(np.isinf(mean), np.inf, np.maximum(value, 0.0))
         if usable.all():
             return value

@@ -68,6 +68,11 @@ def spectral() -> Spectral:
     )
 
 
+def apply(values: Array, matrix: Array) -> Array:
+    """The matrix on each row: without BLAS, whose threads cost more than such products do."""
+    return np.asarray(np.einsum("nj,ij->ni", values, matrix))
+
+
 @dataclass
 class Field:
     """What is sampled: potential or drift, diffusivity, killing rate, along a direction.
@@ -113,26 +118,37 @@ class Field:
             size = np.max(np.abs(U) / D, axis=1)
             if not callable(self.diffusivity):
                 return gap / D, size
-            value = (gap @ tools.derivative.T / D) @ tools.integral.T
+            value = apply(apply(gap, tools.derivative) / D, tools.integral)
         else:
             assert self.drift is not None
             slope = -self.sign * self.drift(self.sign * x) / D
-            value = (slope @ tools.integral.T) * width[:, None]
+            value = apply(slope, tools.integral) * width[:, None]
             size = np.max(np.abs(value), axis=1)
         return value - self.alpha * np.log(D / D[:, :1]), size
 
+    @property
+    def plain(self) -> bool:
+        """Whether phi is the potential itself but for a factor."""
+        return self.potential is not None and not callable(self.diffusivity)
+
     def rough_phi(self, x: Array) -> Array:
-        """phi at a row of points relative to the first one, by the trapezoidal rule in D."""
+        """phi at a row of points relative to the first one, by a midpoint rule between them."""
         with np.errstate(all="ignore"):
-            D = self.D(x)
-            if self.potential is not None:
-                U = self.potential(self.sign * x)
-                steps = np.diff(U) * 0.5 * (1.0 / D[1:] + 1.0 / D[:-1])
+            if self.plain:
+                U = self.potential(self.sign * x)  # type: ignore[misc]
+                value = (U - U[0]) / self.diffusivity
             else:
-                assert self.drift is not None
-                slope = -self.sign * self.drift(self.sign * x) / D
-                steps = 0.5 * (slope[1:] + slope[:-1]) * np.diff(x)
-            value = np.concatenate([[0.0], np.cumsum(steps)]) - self.alpha * np.log(D / D[0])
+                pieces = 8
+                shares = np.linspace(0.0, 1.0, 2 * pieces + 1)
+                y = x[:-1, None] + np.diff(x)[:, None] * shares
+                D = self.D(y)
+                if self.potential is not None:
+                    steps = np.diff(self.potential(self.sign * y[:, ::2])) / D[:, 1::2]
+                else:
+                    slope = -self.sign * self.drift(self.sign * y[:, 1::2])  # type: ignore[misc]
+                    steps = slope / D[:, 1::2] * (np.diff(x) / pieces)[:, None]
+                value = np.concatenate([[0.0], np.cumsum(steps.sum(axis=1))])
+                value = value - self.alpha * np.log(np.append(D[:, 0], D[-1, -1]) / D[0, 0])
         broken = np.flatnonzero(~np.isfinite(value))
         if broken.size:  # beyond float64, or not defined: a wall unless it falls
             value[broken[0] :] = -np.inf if value[broken[0]] == -np.inf else np.inf
@@ -180,7 +196,7 @@ class Mesh:
         both = spectral().halves
 
         def cut(values: Array) -> Array:
-            return np.stack([values @ half.T for half in both], axis=1).reshape(-1, POINTS)
+            return np.stack([apply(values, half) for half in both], axis=1).reshape(-1, POINTS)
 
         phi, half = cut(self.phi), np.repeat(0.5 * self.h, 2)
         left = np.repeat(self.left, 2)
@@ -197,35 +213,24 @@ def series_of(mesh: Mesh, powers: int = POWERS) -> Array:
     Rows: u and h q (q = exp(-phi) u') at the right end from u = 1 (less one), from h q = 1, and of
     the response to a unit source in units of tau.
     """
-    J = spectral().integral.T
+    from resetsgd.passage.riccati import power_series
+
+    J = spectral().integral
+    rising = np.ascontiguousarray(J.T)
     E, m, kill = mesh.weights()
-    panels = len(E)
-    table = np.zeros((panels, 6, powers + 1))
-    one = np.ones(E.shape)
-    u = np.stack([one, E @ J])
-    q = np.stack([np.zeros(E.shape), one])
-    solve = None
-    if kill is not None:
+    table = np.zeros((len(E), 6, powers + 1))
+    if kill is None:
+        nothing = np.empty((0, 0, 0))
+        power_series(rising, E, m, m, nothing, False, table)
+        # the response to a source: u is one less s times it
+        table[:, 4:, :-1] = table[:, :2, 1:]
+    else:
         # (1 - J E J m kill)^-1 on the right, once a panel: all entries positive
         heavy = m * kill
-        bound = np.einsum("ij,nj,jk,nk->nik", J.T, E, J.T, heavy)
-        solve = np.linalg.inv(np.eye(POINTS) - bound)
-        u = np.concatenate([u, ((E * (m @ J)) @ J)[None]])
-        q = np.concatenate([q, (m @ J)[None]])
-        u = (solve @ u.transpose(1, 2, 0)).transpose(2, 0, 1)
-        q = q + (heavy * u) @ J
-    for k in range(powers + 1):
-        for row in range(len(u)):
-            table[:, 2 * row, k], table[:, 2 * row + 1, k] = u[row, :, -1], q[row, :, -1]
-        if k == 0:  # less one without cancellation: by the flux that the killing makes
-            table[:, 0, 0] = 0.0 if kill is None else ((E * q[0]) @ J)[:, -1]
-        q = (m * u) @ J
-        u = (E * q) @ J
-        if solve is not None:
-            u = (solve @ u.transpose(1, 2, 0)).transpose(2, 0, 1)
-            q = q + (heavy * u) @ J
-    if kill is None:  # u = 1 less s times the response
-        table[:, 4:, :-1] = table[:, :2, 1:]
+        twice = np.einsum("ij,nj,jk->nik", J, E, J)
+        solve = np.linalg.inv(np.eye(POINTS) - twice * heavy[:, None, :])
+        solve = np.ascontiguousarray(solve.transpose(0, 2, 1))
+        power_series(rising, E, m, heavy, solve, True, table)
     return np.maximum(table, 0.0)
 
 
@@ -235,19 +240,19 @@ def slow_of(mesh: Mesh) -> Array:
     Coefficient by coefficient from w² + w' - phi' w = (s + r)/D.
     """
     tools = spectral()
-    slope = mesh.phi @ tools.derivative.T
+    slope = apply(mesh.phi, tools.derivative)
     inverse = mesh.least[:, None] / mesh.D
     terms = [np.sqrt(inverse)]  # terms[j + 1] is a_j
     for n in range(-1, SLOW):
         last = terms[n + 1]
-        known = slope * last - last @ tools.derivative.T
+        known = slope * last - apply(last, tools.derivative)
         for i in range(n + 1):
             known = known - terms[i + 1] * terms[n - i + 1]
         if n == 0 and mesh.kill is not None:
             known = known + mesh.kill * mesh.tau[:, None] * inverse
         terms.append(known / (2.0 * terms[0]))
     full = np.stack(terms, axis=1)
-    over = full @ tools.integral[-1]
+    over = np.einsum("nkj,j->nk", full, tools.integral[-1])
     return np.stack([full[:, :, 0], full[:, :, -1], over], axis=1)
 
 
@@ -275,7 +280,7 @@ def _resolved(
             sides.append(np.exp(-phi) / D * (kill + np.max(kill, axis=1, keepdims=True) * 1e-3))
         bad = np.zeros(fine.shape)
         for values in sides:
-            spectrum = np.abs(values @ tools.coefficients.T)
+            spectrum = np.abs(apply(values, tools.coefficients))
             top = np.maximum(spectrum.max(axis=1), 1e-300)
             bad = np.maximum(bad, spectrum[:, -3:].max(axis=1) / top)
         # at a kink the error is confined to panels that shrink with it

@@ -28,6 +28,18 @@ from scipy import special
 from resetsgd.domain import Array
 from resetsgd.passage.arrangements import log_ratio_expm1
 from resetsgd.passage.liouville_green import liouville_green, log1p, logarithmic_slope
+from resetsgd.passage.parabolic_quadrature import (
+    HIGH,
+    REMOTE,
+    Floats,
+    joint,
+    log1p_exp,
+    log_denominator,
+    log_numerator,
+    log_remote,
+    nodes,
+    window_of,
+)
 
 __all__ = ["excess_ratio", "first_moment", "ratio", "rise", "second_cumulant"]
 
@@ -39,12 +51,6 @@ _NEAR = 0.4
 """Largest complex p of the quadrature: beyond, t^p oscillates."""
 _EDGE = 12.0
 """Ends of the Taylor steps: beyond, the series holds for all p that are not small."""
-_HIGH = 8.0
-"""Targets up to here share their nodes with the start."""
-_REMOTE = 1e7
-"""Targets from here on are so far up that the first term of their asymptotics is exact."""
-_BUDGET = 39.0
-"""Integrands are cut where they have fallen by exp(-39)."""
 _BLOCK = 2**11
 """Points in one block of a quadrature."""
 _TINY = 1e-290
@@ -54,162 +60,20 @@ _STEP = 1e-30
 _GAUSS = tuple(np.asarray(a) for a in special.roots_legendre(32))
 
 
-class _Floats:
-    """What :func:`_window` needs of NumPy, for floats: much faster than arrays of one element."""
-
-    sqrt, log, exp, hypot = math.sqrt, math.log, math.exp, math.hypot
-    minimum, maximum = min, max
-
-
-def _saddle(xp: Any, P: Any, y: Any) -> Any:
-    """The maximum t of P log t + y t - t²/2, without cancellation on either side."""
-    root = xp.hypot(0.5 * y, xp.sqrt(P))
-    return 0.5 * xp.maximum(y, 0.0) + (
-        root if xp is _Floats and y >= 0 else _lower(xp, P, y, root)
-    )
-
-
-def _lower(xp: Any, P: Any, y: Any, root: Any) -> Any:
-    """root + min(y, 0)/2."""
-    if xp is _Floats:
-        return P / (root - 0.5 * y)
-    return np.where(y < 0, P / (root - 0.5 * np.minimum(y, 0.0)), root)
-
-
-def _window(xp: Any, p: Any, high: Any, most: Any) -> tuple[Any, Any, Any, Any, Any]:
-    """Where t^p exp(high t - t²/2) min(t, 1/gap) has not yet decayed, in a good variable.
-
-    In x of t = S exp(x - exp(-x)) the algebraic rise at small t is a doubly exponential one.
-    ``most`` is the largest S wanted, where the integrand has a scale of its own at smaller t.
-    Returns S, both ends in x, a step that resolves the integrand, and the place of its peak.
-    """
-    P = p + 1.0
-    peak = _saddle(xp, P, high)
-    scale = xp.minimum(peak, most)
-    last = _saddle(xp, P + 1.0, high)
-    # P (z - log(1 + z)) + last² z²/2 = budget has its root z below both of these
-    c = 4.0 / 3.0 * _BUDGET
-    tail = (c + xp.sqrt(c * c + 8.0 * _BUDGET * (P + 1.0))) / (2.0 * (P + 1.0))
-    width = math.sqrt(2.0 * _BUDGET)
-    top = xp.log(last * (1.0 + xp.minimum(tail, width / last))) - xp.log(scale)
-    left = -xp.log(1.0 + _BUDGET / P)
-    # a Gaussian peak far from zero has fallen before the algebraic rise begins
-    left = xp.maximum(left, xp.log(xp.maximum(peak - width - 1.0, 1e-300)) - xp.log(scale))
-    slope = xp.minimum(1.0 + scale / last, 1.567)
-    step = xp.minimum(0.075, 0.5 / (xp.hypot(last, xp.sqrt(P)) * slope))
-    return scale, left, top + xp.exp(-top), step, peak
-
-
-def _nodes(window: tuple[Any, ...]) -> tuple[Array, Array, Array]:
-    """Trapezoidal nodes t of a window, log(t/S), and the weights of dt/t."""
-    scale, left, right, step = window[:4]
-    ratio = (right - left) / step
-    n = int(ratio if isinstance(ratio, float) else ratio.max()) + 2
-    step = (right - left) / (n - 1)
-    x = left + step * np.arange(float(n)).reshape(-1, *(1,) * np.ndim(step))
-    shrink = np.exp(-x)
-    log_r = x - shrink
-    return scale * np.exp(log_r), log_r, step * (1.0 + shrink)
-
-
-def _joint(p: Any, low: Any, high: Any, gap: Any, q: Any = None) -> Any:
-    """N/J for targets that are not far, numerator and denominator on the same nodes.
-
-    p is real; q, if given, is p with its imaginary part.
-    """
-    scalar = isinstance(gap, float)
-    xp: Any = _Floats if scalar else np
-    under, above = xp.minimum(low, 0.0), xp.maximum(low, 0.0)
-    own = _saddle(xp, p + 1.0, under)
-    window = _window(xp, p, high, xp.minimum(own, 1.0 / gap))
-    # the peak of the denominator has to be resolved too
-    slope = xp.minimum(1.0 + window[0] / own, 1.567)
-    step = xp.minimum(window[3], 0.5 / (xp.hypot(own, xp.sqrt(p + 1.0)) * slope))
-    t, log_r, weight = _nodes((*window[:3], step))
-    exponent = p * log_r + t * (under - 0.5 * t)
-    exponent = exponent - exponent.max(axis=0)
-    if q is not None:
-        exponent = exponent + 1j * (q.imag * log_r)
-    g = np.exp(exponent) * weight
-    inner = t * (t - under)
-    if above > 0 if scalar else (above > 0).any():
-        shift = above * t
-        numerator = (g * np.exp(shift) * np.expm1(gap * t)).sum(axis=0)
-        inner = inner + (p if q is None else q) * np.expm1(shift)
-    else:
-        numerator = (g * np.expm1(gap * t)).sum(axis=0)
-    return numerator / (g * inner).sum(axis=0)
-
-
-def _numerator(p: Any, high: Any, gap: Any, q: Any = None) -> Any:
-    """log N, N = integral of t^(p-1) (1 - exp(-gap t)) exp(high t - t²/2), for any target."""
-    order = p if q is None else q
-    remote = high > _REMOTE
-    if remote.any():
-        value = _remote(high, gap, 1.0) + (order - 1.0) * np.log(np.where(remote, high, 1.0))
-        return np.where(remote, value, _numerator(p, np.where(remote, 0.0, high), gap, q))
-    window = _window(np, p, high, 1.0 / gap)
-    t, log_r, weight = _nodes(window)
-    peak, P = window[4], p + 1.0
-    z = (t - peak) / peak
-    log_t = log_r + np.log(window[0])
-    exponent = P * (log_t - np.log(peak) - z) - 0.5 * (peak * z) ** 2
-    if q is not None:
-        exponent = exponent + 1j * (q.imag * log_t)
-    total = np.sum(np.exp(exponent) * weight * (-np.expm1(-gap * t) / t), axis=0)
-    return P * np.log(peak) + peak * (high - 0.5 * peak) + np.log(total)
-
-
-def _remote(high: Any, gap: Any, power: float) -> Any:
-    """log of sqrt(2 pi) exp(high²/2) to a power, less the same at the start: Laplace's method."""
-    fall = np.where(gap < high, gap * (high - 0.5 * gap), np.inf)
-    return power * (0.5 * math.log(2.0 * math.pi) + 0.5 * high * high) + np.log(
-        -np.expm1(-power * fall)
-    )
-
-
-def _denominator(p: Any, low: Any, q: Any = None) -> Any:
-    """log J, J = p I(p, low)."""
-    order = p if q is None else q
-    under = np.minimum(low, 0.0)
-    window = _window(np, p, under, np.inf)
-    t, log_r, weight = _nodes(window)
-    exponent = p * log_r + t * (under - 0.5 * t)
-    top = exponent.max(axis=0)
-    exponent = exponent - top
-    if q is not None:
-        exponent = exponent + 1j * (q.imag * log_r)
-    total = np.sum(np.exp(exponent) * weight * t * (t - under), axis=0)
-    value = np.log(total) + top + order * np.log(window[0])
-    above = low > 0
-    if above.any():  # J(p, 0) + p times the numerator between 0 and there: both positive
-        far = np.where(above, low, 1.0)
-        zero = 0.5 * order * math.log(2.0) + special.loggamma(1.0 + 0.5 * order)
-        more = _numerator(p, far, far, q) + np.log(order) - zero
-        value = np.where(above, zero + _log1p_exp(more), value)
-    return value
-
-
-def _log1p_exp(x: Any) -> Any:
-    """log(1 + exp(x)) without overflow."""
-    large = np.real(x) > 30.0
-    return np.where(large, x + np.exp(-np.where(large, x, 0.0)), log1p(np.exp(np.where(large, 0.0, x))))
-
-
 def _ratio(p: Any, low: Any, high: Any, gap: Any, q: Any = None) -> tuple[Any, Any]:
     """log and value of N/J by quadrature, arrays of one axis."""
     value = np.zeros(np.shape(p), dtype=np.float64 if q is None else np.complex128)
     log = np.zeros_like(value)
-    near = high <= _HIGH
+    near = high <= HIGH
     if near.any():
         imaginary = None if q is None else q[near]
-        value[near] = _joint(p[near], low[near], high[near], gap[near], imaginary)
+        value[near] = joint(p[near], low[near], high[near], gap[near], imaginary)
         log[near] = np.log(value[near])
     if not near.all():
         far = ~near
         imaginary = None if q is None else q[far]
-        log[far] = _numerator(p[far], high[far], gap[far], imaginary)
-        log[far] -= _denominator(p[far], low[far], imaginary)
+        log[far] = log_numerator(p[far], high[far], gap[far], imaginary)
+        log[far] -= log_denominator(p[far], low[far], imaginary)
         value[far] = np.exp(log[far])
     return log, value
 
@@ -218,7 +82,7 @@ def _by_quadrature(p: Any, low: Any, high: Any, gap: Any, q: Any = None) -> Any:
     """E = log(1 + p N/J), arrays of one axis."""
     order = p if q is None else q
     log, value = _ratio(p, low, high, gap, q)
-    return np.where(high <= _HIGH, log1p(order * value), _log1p_exp(np.log(order) + log))
+    return np.where(high <= HIGH, log1p(order * value), log1p_exp(np.log(order) + log))
 
 
 # Complex p that is neither small nor large ------------------------------------------------------
@@ -243,9 +107,10 @@ def _advance(p: Any, y: Any, w: Any, span: Any) -> tuple[Any, Any]:
         before, term = w, 0.5 * h * ((y + i * h) * w + p)
         value, slope = before + term, before + 2.0 * term
         for n in range(1, 33):
-            before, term = term, (
-                place * ((n + 1) * term) + (h * h * (p + n)) * before
-            ) / ((n + 1) * (n + 2))
+            before, term = (
+                term,
+                (place * ((n + 1) * term) + (h * h * (p + n)) * before) / ((n + 1) * (n + 2)),
+            )
             value, slope = value + term, slope + (n + 2) * term
         total = total + log1p(h * value)
         w = slope / (1.0 + h * value)
@@ -293,9 +158,9 @@ def rise(p: Any, low: Any, high: Any, gap: Any) -> Any:
         Relative error of a few eps for real p, also in the imaginary part for p (1 + 1e-30 i);
         about 1e-13 for other complex p.
     """
-    if isinstance(p, float) and isinstance(gap, float) and gap > _TINY:
-        if 0 < p <= _REACH and high <= _HIGH:
-            return math.log1p(p * float(_joint(p, low, high, gap)))
+    plain = isinstance(p, float) and isinstance(gap, float)
+    if plain and 0 < p <= _REACH and high <= HIGH and gap > _TINY:
+        return math.log1p(p * float(joint(p, low, high, gap)))
     shape = np.broadcast_shapes(np.shape(p), np.shape(low), np.shape(gap))
     order, a, b, d = (np.broadcast_to(x, shape).ravel() for x in (p, low, high, gap))
     result = np.zeros(order.shape, dtype=np.result_type(order, np.float64))
@@ -322,8 +187,8 @@ def rise(p: Any, low: Any, high: Any, gap: Any) -> Any:
 def ratio(p: float, low: float, high: float, gap: float) -> float:
     """R of :func:`excess_ratio` for floats, p <= 30 and high <= 8, fast."""
     if gap < _TINY:
-        return float(_joint(p, low, high, _TINY)) * (gap / _TINY)
-    return float(_joint(p, low, high, gap))
+        return float(joint(p, low, high, _TINY)) * (gap / _TINY)
+    return float(joint(p, low, high, gap))
 
 
 @np.errstate(all="ignore")
@@ -351,7 +216,7 @@ def excess_ratio(p: Any, low: Any, high: Any, gap: Any) -> tuple[Any, Any, Any]:
         q = order[where] * (1.0 + _STEP * 1j)
         logs, values = _ratio(order[where], a[where], b[where], d[where], q)
         log[where], value[where] = logs.real, values.real
-        slope[where] = logs.imag / _STEP
+        slope[where] = np.nan_to_num(logs.imag / _STEP)
     for where in _blocks(~(order <= _REACH)):
         q = order[where]
         total = liouville_green(q * (1.0 + _STEP * 1j), a[where], b[where], d[where])
@@ -360,7 +225,8 @@ def excess_ratio(p: Any, low: Any, high: Any, gap: Any) -> tuple[Any, Any, Any]:
         # by halves where exp(E) overflows before its ratio to p does
         half = np.exp(0.5 * height)
         value[where] = np.where(height > 700.0, half / q * half, np.expm1(height) / q)
-        slope[where] = tilt / -np.expm1(-height) - 1.0
+        tilt = tilt / -np.expm1(-height) - 1.0
+        slope[where] = np.where(np.isnan(tilt), np.where(height > 1.0, np.inf, -0.5), tilt)
     result = (log + np.log(scale), value * scale, slope)
     return tuple(part.reshape(shape) for part in result)  # type: ignore[return-value]
 
@@ -387,18 +253,18 @@ def first_moment(low: Any, high: Any, gap: Any) -> tuple[Any, Any]:
 
     Equal to the integral of (exp(high t) - exp(low t)) exp(-t²/2)/t over t > 0.
     """
-    if isinstance(gap, float) and gap > _TINY and high <= _HIGH:
+    if isinstance(gap, float) and gap > _TINY and high <= HIGH:
         value = float(_moment(low, high, gap))
-        return math.log(value), value
+        return math.log(value) if value > 0 else -math.inf, value
     tiny = np.minimum(gap / _TINY, 1.0)
     gap = np.maximum(gap, _TINY)
-    near = np.asarray(high) <= _HIGH
+    near = np.asarray(high) <= HIGH
     value = _in_blocks(_moment, np.where(near, low, -1.0), np.where(near, high, 1.0), gap)
     value = value * tiny
     log = np.log(value)
     if not near.all():
         far = _in_blocks(
-            lambda y, d: _numerator(np.zeros_like(y), y, d), np.where(near, 9.0, high), gap
+            lambda y, d: log_numerator(np.zeros_like(y), y, d), np.where(near, 9.0, high), gap
         )
         log = np.where(near, log, far + np.log(tiny))
         value = np.where(near, value, np.exp(far) * tiny)
@@ -407,8 +273,8 @@ def first_moment(low: Any, high: Any, gap: Any) -> tuple[Any, Any]:
 
 def _moment(low: Any, high: Any, gap: Any) -> Any:
     """Targets that are not far, without a logarithm."""
-    xp: Any = _Floats if isinstance(gap, float) else np
-    t, _, weight = _nodes(_window(xp, 0.0 * gap, high, 1.0 / gap))
+    xp: Any = Floats if isinstance(gap, float) else np
+    t, _, weight = nodes(window_of(xp, 0.0 * gap, high, 1.0 / gap))
     return (np.exp(t * (high - 0.5 * t)) * weight * -np.expm1(-gap * t)).sum(axis=0)
 
 
@@ -416,22 +282,22 @@ def _moment(low: Any, high: Any, gap: Any) -> Any:
 def second_cumulant(low: Any, high: Any, gap: Any) -> Any:
     r"""Logarithm of the variance in units of the relaxation time.
 
-    With :math:`\kappa(t) = 2\sqrt{\pi} \int_0^{t/2} e^{x^2} \mathrm{erf}(x)\,dx` the variance is the
-    integral of 2 kappa(t) (exp(high t) - exp(low t)) exp(-t²/2)/t over t > 0, all positive.
+    With :math:`\kappa(t) = 2\sqrt{\pi} \int_0^{t/2} e^{x^2} \mathrm{erf}(x)\,dx` the variance is
+    the integral of 2 kappa(t) (exp(high t) - exp(low t)) exp(-t²/2)/t over t > 0, all positive.
     """
     tiny = np.minimum(gap / _TINY, 1.0)
     return _in_blocks(_cumulant, low, high, np.maximum(gap, _TINY)) + np.log(tiny)
 
 
 def _cumulant(low: Any, high: Any, gap: Any) -> Any:
-    remote = high > _REMOTE
+    remote = high > REMOTE
     if remote.any():
-        value = _remote(high, gap, 2.0) - 2.0 * np.log(np.where(remote, high, 1.0))
+        value = log_remote(high, gap, 2.0) - 2.0 * np.log(np.where(remote, high, 1.0))
         return np.where(remote, value, _cumulant(low, np.where(remote, 0.0, high), gap))
     # kappa rises like t² and, with t = sqrt(2) x, kappa exp(-t²/2) falls like exp(-x²/2)
     root = math.sqrt(2.0)
-    window = _window(np, np.full_like(gap, 2.0), root * high, 1.0 / (root * gap))
-    x, log_r, weight = _nodes(window)
+    window = window_of(np, np.full_like(gap, 2.0), root * high, 1.0 / (root * gap))
+    x, _, weight = nodes(window)
     peak = window[4]
     z = (x - peak) / peak
     t = root * x

@@ -23,12 +23,13 @@ from resetsgd.domain import Array
 from resetsgd.errors import DomainError, NotConverged
 from resetsgd.protocols.geometric import _inverse_series
 from resetsgd.passage.waiting import has_density, knots_of, marks_of, sums_of
+from resetsgd.protocols.schedule import Schedule
 from resetsgd.protocols.waiting import WaitingTime
 
 if TYPE_CHECKING:
     from resetsgd.passage.base import PassageTime
 
-__all__ = ["March", "Table", "density", "resolve", "survival"]
+__all__ = ["March", "Table", "density", "even", "resolve", "survival"]
 
 _ORDER = 16
 _QUADRATURE = 16
@@ -255,6 +256,15 @@ class March:
         place, x = self._locate(t)
         return np.where(t < self.edges[0], self.initial, _series(self._table, place, x))
 
+    def slope(self, t: Array) -> Any:
+        """Derivative of the solution at times that have been reached."""
+        if not self.coefficients:
+            return np.zeros(np.shape(t))
+        place, x = self._locate(t)
+        edges = np.array(self.edges)
+        rows = 2.0 / np.diff(edges)[:, None] * legendre.legder(self._table, axis=1)
+        return np.where(t < self.edges[0], 0.0, _series(rows, place, x))
+
     def area(self, t: Array) -> Any:
         """Integral of the solution from 0 to times that have been reached."""
         if not self.coefficients:
@@ -297,11 +307,11 @@ class Renewal:
         bottom = min(self.start, float(other.min())) * 1e-3
         self.late = Table(
             lambda t: np.asarray(free._survival(t)),
-            _even(np.log(self.start) - 1.0, np.log(min(self.last, 1e3 * own[-1])) + 60.0),
+            even(np.log(self.start) - 1.0, np.log(min(self.last, 1e3 * own[-1])) + 60.0),
             1e-14,
         )
         marks = np.log(other)
-        edges = np.append(_even(np.log(bottom), np.log(self.last)), marks[marks > np.log(bottom)])
+        edges = np.append(even(np.log(bottom), np.log(self.last)), marks[marks > np.log(bottom)])
         edges = np.unique(edges[edges <= np.log(self.last)])
 
         def mass(t: Array) -> Any:
@@ -361,7 +371,7 @@ class Renewal:
         return np.where(early, 0.0, value), np.where(early, 1.0, left)
 
 
-def _even(low: float, high: float) -> Array:
+def even(low: float, high: float) -> Array:
     """Panels of about half a unit of log time."""
     return np.linspace(low, high, max(int(2.0 * (high - low)), 1) + 1)
 
@@ -450,6 +460,10 @@ def survival(free: PassageTime, law: WaitingTime, t: Array) -> Any:
     NotConverged
         If the law is too rough or too far away.
     """
+    if isinstance(law, Schedule) and law.running:
+        from resetsgd.passage import running
+
+        return np.where(t == 0, 1.0, np.clip(running.survival(free, law, t), 0.0, 1.0) + 0.0)
     return np.where(t == 0, 1.0, np.clip(_law(free, law, t, "survival"), 0.0, 1.0) + 0.0)
 
 
@@ -459,4 +473,8 @@ def density(free: PassageTime, law: WaitingTime, t: Array) -> Any:
 
     Absolute error at most 1e-9 over the time scale, on the same terms as :func:`survival`.
     """
+    if isinstance(law, Schedule) and law.running:
+        from resetsgd.passage import running
+
+        return np.where(t == 0, 0.0, np.maximum(running.density(free, law, t), 0.0))
     return np.where(t == 0, 0.0, np.maximum(_law(free, law, t, "density"), 0.0))

@@ -66,7 +66,7 @@ def response(
         d mean / d lambda = integral of P(T > t) [M(t) + c] dt - E[T²]/2,
 
     E[T²]/2 being the same integral of the mean time that would have been left. With a restart, M is
-    the mean itself, and the slope mean² - E[T²]/2 + c mean is negative exactly if CV² > 1 + 2c/mean.
+    the mean itself, and the slope mean² - E[T²]/2 + c mean is negative if CV² > 1 + 2c/mean.
     """
     from resetsgd.passage.base import PassageTime
     from resetsgd.passage.observed import Observed

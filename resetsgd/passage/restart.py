@@ -35,6 +35,8 @@ def restart(free: PassageTime, protocol: Protocol, then: PassageTime | None = No
         rate: Real = protocol.working_rate  # type: ignore[attr-defined]
         return partial_passage(free, rate, partial)
     if then is not None:
+        if getattr(protocol, "running", False):
+            raise DomainError("then", then, "left out for a schedule of the clock 'run'")
         return Continued(free, protocol, then)
     return (SidedRestarted if isinstance(free, Sided) else Restarted)(free, protocol)
 
@@ -212,7 +214,7 @@ def play(
     free = first
     for _ in range(_MOST_ROUNDS):
         times = _spread(free._sample(n, generator), total)
-        waits = _spread(protocol.waits(n, generator), total)
+        waits = _spread(protocol.waits_after(total, generator), total)
         wins = protocol.wins(times, waits) | np.isinf(waits)
         spent = waits
         if not protocol.lost.none:

@@ -18,7 +18,7 @@ from typing import Any
 import numba
 import numpy as np
 
-__all__ = ["jets", "sourced", "sweep"]
+__all__ = ["jets", "power_series", "sourced", "sweep"]
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -169,12 +169,20 @@ def sweep(
 
 @_compiled
 def jets(
-    first: int, w0: float, dirichlet: bool, tau: Any, tables: Any, steps: Any, marks: Any, out: Any
+    order: int,
+    first: int,
+    w0: float,
+    dirichlet: bool,
+    tau: Any,
+    tables: Any,
+    steps: Any,
+    marks: Any,
+    out: Any,
 ) -> None:
     """Series in s, to third order, of log u(end) - log u(mark): rows of log scale and 4 terms.
 
-    Term n of a row is in units of exp(n log scale); the scale follows w through wells and over
-    barriers, so that nothing overflows.
+    Term n of a row is in units of exp(n log scale); the scale follows w, up to the given order,
+    through wells and over barriers, so that nothing of that order overflows.
     """
     panels = len(tau)
     record = np.zeros((panels, 5))
@@ -186,6 +194,8 @@ def jets(
     for j in range(first, panels):
         width, end = steps[j, 0], steps[j, 1]
         size = max(abs(w[1]) * width, tau[j] * np.exp(-scale))
+        if order > 1:
+            size = max(size, np.sqrt(abs(w[2]) * width), np.cbrt(abs(w[3]) * width))
         shift = np.log(size) if size > 0.0 else 0.0
         factor = np.exp(-shift)
         scale += shift
@@ -357,3 +367,63 @@ def sourced(
             while k >= 0 and marks[k] >= j:
                 out[i, k] = value
                 k -= 1
+
+
+@_compiled
+def _integrate(rising: Any, load: Any, out: Any) -> None:
+    """Add the integral of the load from the left end; ``rising`` is its matrix, transposed."""
+    points = len(load)
+    for j in range(points):
+        weight = load[j]
+        for i in range(points):
+            out[i] += rising[j, i] * weight
+
+
+@_compiled
+def power_series(
+    rising: Any, E: Any, m: Any, heavy: Any, solve: Any, killed: bool, table: Any
+) -> None:
+    """Fill rows 0 to 3 (with killing 0 to 5) of the series of each panel.
+
+    By iterated integrals: q' = m (z + kill) u, u' = E q, from (1, 0), (0, 1) and a unit source.
+    """
+    panels, points = E.shape
+    powers = table.shape[2]
+    u, q, load = np.empty(points), np.empty(points), np.empty(points)
+    for n in range(panels):
+        for column in range(3 if killed else 2):
+            for k in range(powers):
+                if k > 0:
+                    for i in range(points):
+                        load[i] = m[n, i] * u[i]
+                        q[i] = 0.0
+                    _integrate(rising, load, q)
+                elif column == 2:
+                    for i in range(points):
+                        load[i] = m[n, i]
+                        q[i] = 0.0
+                    _integrate(rising, load, q)
+                else:
+                    for i in range(points):
+                        q[i] = 1.0 if column == 1 else 0.0
+                for i in range(points):
+                    load[i] = E[n, i] * q[i]
+                    u[i] = 1.0 if k == 0 and column == 0 else 0.0
+                _integrate(rising, load, u)
+                if killed:
+                    for i in range(points):
+                        load[i] = u[i]
+                        u[i] = 0.0
+                    for j in range(points):
+                        for i in range(points):
+                            u[i] += solve[n, j, i] * load[j]
+                    for i in range(points):
+                        load[i] = heavy[n, i] * u[i]
+                    _integrate(rising, load, q)
+                table[n, 2 * column, k] = u[points - 1]
+                table[n, 2 * column + 1, k] = q[points - 1]
+                if column == 0 and k == 0:  # less one without cancellation: by its own flux
+                    value = 0.0
+                    for j in range(points):
+                        value += rising[j, points - 1] * E[n, j] * q[j]
+                    table[n, 0, 0] = value

@@ -162,11 +162,18 @@ def _by_slope(curve: Curve, grid: Array, flat_ends: bool) -> tuple[list[Local], 
         falls = np.asarray(bool(known.size) and sure[0] < 0)
         turns = np.flatnonzero((sure[:-1] < 0) & (sure[1:] > 0))
         brackets = [(known[i], known[i + 1], np.asarray(True)) for i in turns]
-        if known.size and sure[-1] < 0 and known[-1] + 1 < len(grid) and not flat_ends:
-            brackets.append((known[-1], known[-1], np.asarray(True)))  # flat from here on
+        last, never_rises = known[-1] if known.size else 0, known.size > 0 and sure[-1] < 0
     else:
         brackets, falls = _brackets(signs)
+        last = len(signs) - 1 - np.argmax(signs[::-1] != 0, axis=0)
+        never_rises = np.take_along_axis(signs, last[None], 0)[0] < 0
     minima = []
+    if not flat_ends and np.any(never_rises):
+        # falls to the last of the grid, or is flat from there on: the more often the better
+        most = np.minimum(last + 1, len(grid) - 1)
+        often = np.take_along_axis(grid, np.asarray(most)[None], 0)[0] if shape else grid[most]
+        value = np.broadcast_to(curve.log_mean(often), shape)
+        minima.append(Local(often, value, np.asarray(never_rises), "boundary"))
     for left, right, exists in brackets:
         low = np.take_along_axis(grid, np.asarray(left)[None], 0)[0] if shape else grid[left]
         high = np.take_along_axis(grid, np.asarray(right)[None], 0)[0] if shape else grid[right]
@@ -207,7 +214,7 @@ def solve(function: Callable[[Any], Any], low: Any, high: Any) -> Any:
         ends = float(function(low)), float(function(high))
         if not (ends[0] < 0 < ends[1]):
             return low if abs(ends[0]) < abs(ends[1]) else high
-        return float(brentq(function, low, high, xtol=1e-300, rtol=1e-15))
+        return float(brentq(function, low, high, xtol=5e-324, rtol=1e-15))
     a, b = np.array(low, dtype=np.float64), np.array(high, dtype=np.float64)
     fa, fb = np.asarray(function(a), np.float64), np.asarray(function(b), np.float64)
     fa, fb = fa.copy(), fb.copy()

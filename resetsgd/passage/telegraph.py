@@ -8,6 +8,7 @@ Each image is a Bessel function of gamma sqrt(t² - tau²) in time. Derived in
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,7 +22,7 @@ from resetsgd.passage.base import QUIET, PassageTime
 from resetsgd.passage.fronts import Fronted
 from resetsgd.passage.inversion import invert
 from resetsgd.passage.linear_trap import log1p
-from resetsgd.passage.sided import Sided, invert_table
+from resetsgd.passage.sided import InverseTable, Sided
 from resetsgd.processes import Telegraph
 
 __all__ = ["TelegraphExit", "TelegraphPassage", "passage"]
@@ -40,7 +41,14 @@ def passage(process: Telegraph, start: RealLike, target: Any, wall: Any) -> Pass
     return TelegraphPassage(process, start, target)
 
 
-def image_density(n: Any, tau: Any, gamma: Any, t: Any) -> Any:
+def _scaled_i(n: int, w: Any) -> Any:
+    """exp(-w) I_n(w); SciPy's general function gives up on arguments beyond 2^31."""
+    if n == 0:
+        return special.i0e(w)
+    return special.i1e(w) if n == 1 else special.ive(n, w)
+
+
+def image_density(n: int, tau: Any, gamma: Any, t: Any) -> Any:
     """Density at t > tau of the image A^n exp(-tau sqrt(p² - gamma²)), its atom (n = 0) apart."""
     t, tau = np.broadcast_arrays(t, tau)
     late = t > tau
@@ -49,24 +57,29 @@ def image_density(n: Any, tau: Any, gamma: Any, t: Any) -> Any:
     w = gamma * np.sqrt(time - tau) * np.sqrt(sum_)
     # exp(w - gamma t) with the difference rationalised
     decay = np.exp(-gamma * tau * (tau / (time + w / gamma)))
-    half = np.where(w > 1e-8, special.ive(1, w) / np.where(w > 0, w, 1.0), 0.5 * np.exp(-w))
-    least = gamma * (gamma * tau) * half
-    ratio = w / gamma / sum_
-    order = np.maximum(n, 1)
-    # kappa^(n-1) I_{n-1} - kappa^(n+1) I_{n+1} by the recurrence, positive terms only
-    first = 2.0 * tau / sum_ * special.ive(order - 1, w)
-    second = 2.0 * order * (w / gamma / sum_) / (gamma * sum_) * special.ive(order, w)
-    value = np.where(n == 0, least, 0.5 * gamma * ratio ** (order - 1) * (first + second))
+    if n == 0:
+        value = gamma * (gamma * tau) * _bessel_ratio(w)
+    else:
+        # kappa^(n-1) I_{n-1} - kappa^(n+1) I_{n+1} by the recurrence, positive terms only
+        ratio = w / gamma / sum_
+        first = 2.0 * (tau / sum_) * _scaled_i(n - 1, w)
+        second = 2.0 * n * ratio / (gamma * sum_) * _scaled_i(n, w)
+        value = 0.5 * gamma * ratio ** (n - 1) * (first + second)
     return np.where(late, decay * value, 0.0)
 
 
-def image_cdf(n: Any, tau: Any, gamma: Any, t: Any) -> Any:
+def _bessel_ratio(w: Any) -> Any:
+    """exp(-w) I_1(w)/w."""
+    return np.where(w > 1e-8, special.i1e(w) / np.where(w > 0, w, 1.0), 0.5)
+
+
+def image_cdf(n: int, tau: Any, gamma: Any, t: Any) -> Any:
     """Probability by t of the image: P(K >= n) + P(K >= n+1), K a difference of Poisson numbers.
 
     K has the means gamma (t -+ tau)/2 for what is added and subtracted (a Skellam variable), so
     that P(K = j) = exp(-gamma t) kappa^j I_j(w), kappa² = (t - tau)/(t + tau).
     """
-    n, t, tau = np.broadcast_arrays(n, t, tau)
+    t, tau = np.broadcast_arrays(t, tau)
     late = t >= tau
     time = np.where(late, t, tau + 1.0 / gamma)
     sum_ = time + tau
@@ -77,7 +90,7 @@ def image_cdf(n: Any, tau: Any, gamma: Any, t: Any) -> Any:
     terms = int(np.ceil(12.0 + 9.0 * np.sqrt(top) + 0.5 * min(top, 10.0)))
     total = np.zeros(w.shape)
     for j in range(terms, -1, -1):
-        total = total + (1.0 if j == 0 else 2.0) * ratio ** (n + j) * special.ive(n + j, w)
+        total = total + (1.0 if j == 0 else 2.0) * ratio ** (n + j) * _scaled_i(n + j, w)
     return np.where(late, np.minimum(decay * total, 1.0), 0.0)
 
 
@@ -222,13 +235,12 @@ class TelegraphPassage(_Run):
         y = nodes.reshape(weights.shape) * width
         w = gamma * np.sqrt(time - y) * np.sqrt(time + y)
         decay = np.exp(-gamma * y * (y / (time + w / gamma)))
-        over = np.where(w > 1e-8, special.ive(1, w) / np.where(w > 0, w, 1.0), 0.5)
-        inner = gamma * decay * (gamma * time * over + special.ive(0, w))
+        inner = gamma * decay * (gamma * time * _bessel_ratio(w) + special.i0e(w))
         value = np.sum(weights * inner, axis=0) * width
         sum_ = time + tau
         w = gamma * np.sqrt(time - tau) * np.sqrt(sum_)
         decay = np.exp(-gamma * tau * (tau / (time + w / gamma)))
-        away = decay * (special.ive(0, w) + w / gamma / sum_ * special.ive(1, w))
+        away = decay * (special.i0e(w) + w / gamma / sum_ * special.i1e(w))
         value = value + (1.0 - self._toward) * away
         return np.where(late, value, np.where(np.isinf(t), 0.0, 1.0))
 
@@ -238,8 +250,11 @@ class TelegraphPassage(_Run):
         shape = (n, *self._shape)
         pick, uniforms = generator.random((2, *shape))
         weight = self._atoms()[1][0]
-        after = self._tau + invert_table(_After(self, self._tau, weight), uniforms)
-        return np.where(pick < weight, self._tau, after)
+        return np.where(pick < weight, self._tau, self._tau + self._table(uniforms))
+
+    @cached_property
+    def _table(self) -> InverseTable:
+        return InverseTable(_After(self, self._tau, self._atoms()[1][0]))
 
 
 class TelegraphExit(_Run, Sided):
@@ -505,6 +520,11 @@ class TelegraphExit(_Run, Sided):
         both = np.broadcast_arrays(self._down, self._up, down, up, np.empty(self._shape))
         return np.stack(both[:2]), np.stack(both[2:4])
 
+    def _over(self) -> float:
+        """Forty times the longest mean time from any state."""
+        across = np.asarray(self._across)
+        return float(np.max(40.0 * across * (1.0 + 0.25 * self._gamma * across)))
+
     def _fronts(self) -> Any:
         near, far = np.minimum(self._down, self._up), np.maximum(self._down, self._up)
         count = int(np.ceil(np.max(np.minimum(self._reach()[0], 12.0))))
@@ -525,8 +545,10 @@ class TelegraphExit(_Run, Sided):
         first = self._atoms()[0][place]
         weight = self._atoms()[1][place] / np.exp(self._log_chance(side))
         pick, uniforms = generator.random((2, n, *self._shape))
-        after = first + invert_table(_After(self.given(side), first, weight), uniforms)
-        return np.where(pick < weight, first, after)
+        tables: dict[str, InverseTable] = self.__dict__.setdefault("_tables", {})
+        if side not in tables:
+            tables[side] = InverseTable(_After(self.given(side), first, weight))
+        return np.where(pick < weight, first, first + tables[side](uniforms))
 
 
 def _one_exit(p: Any, q: Any, half: Any) -> Any:
@@ -588,4 +610,4 @@ class _After(PassageTime):
         return self.law.var()
 
     def _sample(self, n: int, generator: np.random.Generator) -> Array:
-        return invert_table(self, generator.random((n, *self.shape)))
+        return InverseTable(self)(generator.random((n, *self.shape)))

@@ -15,6 +15,8 @@ from resetsgd.errors import NotConverged
 from resetsgd.passage.fronts import Fronted
 from resetsgd.passage.lattice_time import LatticeTime
 from resetsgd.protocols.base import Trial
+from resetsgd.protocols.schedule import Schedule
+from resetsgd.protocols.sharp import Sharp
 from resetsgd.protocols.waiting import WaitingMoments, WaitingTime, area_below, around
 
 if TYPE_CHECKING:
@@ -175,7 +177,8 @@ def has_density(free: PassageTime) -> bool:
     from resetsgd.passage.restart import Restarted
 
     if isinstance(free, Restarted) and free.protocol.lost.none and not free.smooth:
-        return has_density(free.free)
+        exact = isinstance(free.protocol, Sharp | WaitingTime)
+        return exact and has_density(free.free)
     return free.smooth
 
 
@@ -187,7 +190,7 @@ def knots_of(free: PassageTime) -> Array:
         return np.empty((0, *free.shape))
     protocol = free.protocol
     inner = knots_of(free.free)
-    spacing = getattr(protocol, "period", getattr(protocol, "step", None))
+    spacing = getattr(protocol, "period", None)
     if isinstance(protocol, WaitingTime):
         return np.concatenate([inner, sums_of(np.ravel(protocol.waiting_kinks()), 4)])
     if spacing is None:
@@ -209,17 +212,6 @@ def sums_of(points: Array, most: int) -> Array:
             break
     close = np.append(False, np.diff(found) < 1e-9 * found[1:])
     return np.asarray(found[~close])
-
-
-def _bounded(free: PassageTime, name: str) -> Callable[[Array], Any]:
-    """Density or survival; zero where a lattice of coins is long over."""
-    from resetsgd.passage.restart import Restarted
-
-    function: Callable[[Array], Any] = getattr(free, name)
-    if isinstance(free, Restarted) and not free.smooth and hasattr(free.protocol, "step"):
-        end = 200.0 * free.timescale()
-        return lambda t: np.where(t < end, function(np.minimum(t, end)), 0.0)
-    return function
 
 
 def _inverted(free: PassageTime) -> bool:
@@ -249,8 +241,6 @@ class _Pair:
         log_arrive = np.real(free._log_laplace(np.zeros(free.shape)))
         self.missing = -np.expm1(log_arrive)
         self.atoms, self.weights = _atoms_of(free, self.shape)
-        self._density = _bounded(free, "_density")
-        self._survival = _bounded(free, "_survival")
         edges = _edges(free, law, s, self.shape)
         self.grid = Grid(self._closed if self.closed else self._open, edges, edges[-1])
         t = self.grid.t
@@ -271,11 +261,11 @@ class _Pair:
             )
 
     def _mass(self, t: Array) -> Any:
-        value = np.maximum(np.asarray(self._density(t)), 0.0)
+        value = np.maximum(np.asarray(self.free._density(t)), 0.0)
         return np.where((t > self.middle) & (t * value < self.noise), 0.0, value)
 
     def _late(self, t: Array) -> Any:
-        return np.clip(np.asarray(self._survival(t)), 0.0, 1.0)
+        return np.clip(np.asarray(self.free._survival(t)), 0.0, 1.0)
 
     def _decay(self, t: Array) -> Any:
         return 1.0 if self.plain else np.exp(-self.s * t)
@@ -431,6 +421,10 @@ def trial(free: PassageTime, law: WaitingTime, s: Any = 0.0) -> Trial:
     """
     if np.any(np.real(s) < 0):
         raise NotConverged("the transform under this protocol is known for Re s >= 0 only")
+    if isinstance(law, Schedule) and law.running:
+        from resetsgd.passage import running
+
+        return running.trial(free, law, s)
     pieces = _pieces(free, law, s)
     if pieces is not None:
         done = [trial(free, piece, s) for piece in pieces]
@@ -476,6 +470,10 @@ def _atomic(free: PassageTime, atoms: tuple[Array, Array], s: Any) -> Trial:
 @np.errstate(all="ignore")
 def moments(free: PassageTime, law: WaitingTime) -> WaitingMoments:
     """What ``PassageTime.moments_waiting`` calls."""
+    if isinstance(law, Schedule) and law.running:
+        from resetsgd.passage import running
+
+        return running.moments(free, law)
     pieces = _pieces(free, law, 0.0)
     if pieces is not None:
         done = [moments(free, piece) for piece in pieces]

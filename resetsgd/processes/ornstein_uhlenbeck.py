@@ -45,6 +45,4 @@ class OrnsteinUhlenbeck(Process):
         object.__setattr__(self, "stiffness", domain.positive("stiffness", self.stiffness))
         object.__setattr__(self, "center", domain.finite("center", self.center))
         object.__setattr__(self, "diffusivity", domain.positive("diffusivity", self.diffusivity))
-        domain.broadcast(
-            stiffness=self.stiffness, center=self.center, diffusivity=self.diffusivity
-        )
+        domain.broadcast(stiffness=self.stiffness, center=self.center, diffusivity=self.diffusivity)

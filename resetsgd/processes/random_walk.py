@@ -58,7 +58,8 @@ class RandomWalk(Process):
         made = getattr(self.jump, "dist", None)
         if not (hasattr(self.jump, "sf") and hasattr(made, "_pdf")):
             raise DomainError("jump", self.jump, "a frozen continuous distribution of scipy.stats")
-        if np.shape(self.jump.median()):
+        parameters = (*self.jump.args, *self.jump.kwds.values())
+        if any(np.ndim(value) for value in parameters):
             raise DomainError("jump", self.jump, "a distribution of scalar parameters")
         phi = domain.within("contraction", self.contraction, -1.0, 1.0, open_low=True)
         center, step = domain.finite("center", self.center), domain.positive("step", self.step)

@@ -20,6 +20,7 @@ from resetsgd.protocols.base import Clocked, Protocol, Trial
 from resetsgd.protocols.families import Gamma, Pareto, Uniform, Weibull
 from resetsgd.protocols.geometric import Geometric
 from resetsgd.protocols.poisson import Poisson
+from resetsgd.protocols.schedule import Schedule
 from resetsgd.protocols.sharp import Sharp
 from resetsgd.protocols.waiting import Waiting, WaitingMoments, WaitingTime
 
@@ -30,6 +31,7 @@ __all__ = [
     "Pareto",
     "Poisson",
     "Protocol",
+    "Schedule",
     "Sharp",
     "Trial",
     "Uniform",

@@ -290,6 +290,10 @@ class Protocol(ABC):
     def waits(self, n: int, generator: np.random.Generator) -> Array:
         """Independent waiting times between resets, shape (n,) + shape of the parameters."""
 
+    def waits_after(self, elapsed: Array, generator: np.random.Generator) -> Array:
+        """Waiting times for runs that have lasted so long: independent of it, for most."""
+        return self.waits(len(elapsed), generator)
+
     def wins(self, times: Array, waits: Array) -> Any:
         """Where an arrival counts against a reset due at ``waits``: strictly before it."""
         return times < waits

@@ -38,6 +38,8 @@ class WaitingMoments(NamedTuple):
     """-d P(T < R) / d log(frequency), or None where it is not known."""
     duration_slope: Any = None
     """-d E[min(T, R)] / d log(frequency), or None where it is not known."""
+    resets: Any = None
+    """Mean number of resets before arrival, where a run is no sequence of trials."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)

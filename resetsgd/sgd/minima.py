@@ -51,7 +51,8 @@ def minima(
     if end == high:  # a bounded domain: look closely at both ends
         grid = np.unique(np.concatenate([grid, end * (1.0 - np.geomspace(1e-12, 0.5, 200))]))
     values, rise = function(grid), slope(grid)
-    usable = np.isfinite(values) & np.isfinite(rise)
+    # a slope of exactly zero is an underflow, or a root that its neighbours enclose
+    usable = np.isfinite(values) & np.isfinite(rise) & (rise != 0)
     points = grid[usable]
     found: list[Minimum] = []
     rise = rise[usable]
@@ -61,9 +62,6 @@ def minima(
 
     for k in np.flatnonzero((rise[:-1] < 0) & (rise[1:] >= 0)):
         left, right = float(points[k]), float(points[k + 1])
-        if rise[k + 1] == 0:
-            add(right)
-            continue
         root = optimize.brentq(lambda x: float(slope(np.array([x]))[0]), left, right, xtol=1e-300)
         add(float(root))
     first = rise[0] if rise.size else 1.0

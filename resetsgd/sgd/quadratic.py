@@ -195,13 +195,14 @@ def long_run_loss(
 def _continuous(where: Bowl, r: Any) -> Any:
     """Loss of each mode, (eta C g/2 + r h d²/2)/(r + 2 g)."""
     eta = where.learning_rate / (1.0 - where.momentum)
-    g = eta * where.curvature
+    g = np.minimum(eta * where.curvature, 1e300)
     warm, cold = modes.ends(where, eta)
     endless = np.isinf(r)
     finite = np.where(endless, 1.0, r)
     below = finite + 2.0 * g
     value = warm * (g / below) + cold * (finite / below)
     value = np.where(below > 0, value, 0.5 * warm)
+    value = np.where(np.isnan(value), np.inf, value)  # an overflow on the way
     return np.where(where.curvature > 0, np.where(endless, cold, value), 0.0)
 
 

@@ -188,7 +188,7 @@ class Regression:
             fall = rate * time[..., None]
             risen = -np.expm1(-fall)
             small = np.where(np.isinf(time[..., None]) & (rate == 0), 0.0, time[..., None])
-            return 1.0 - risen, np.where(rate > 0, risen / np.where(rate > 0, rate, 1.0), small)
+            return np.exp(-fall), np.where(rate > 0, risen / np.where(rate > 0, rate, 1.0), small)
         share = learning_rate * rate
         steps = time[..., None]
         # (1 - eta lambda)^n: by log1p as long as steps do not overshoot

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -230,39 +231,38 @@ class LatticeAges(Ages):
         """Sum over ages: the first 4096 one by one, the rest by Euler and Maclaurin.
 
         From K on the sum of F(k) is the integral of F from K - 1/2 plus F'(K - 1/2)/24, to order
-        K^-3: 1e-11 for a function that varies over the age itself. Functions that vary faster than
-        a step at ages beyond K steps are not resolved.
+        K^-3: 1e-11 for a function that varies over the age itself, or over many steps at the marks.
         """
         smallest = float(np.min(np.where(self.p > 0, self.p, 1.0), initial=1.0))
         last = min(float(self.limit), np.ceil(50.0 / smallest))
         direct = int(min(last, _DIRECT))
-        k = np.arange(float(direct))
-        weight = np.ones(direct)
-        if last > direct:
-            k, weight = self._tail(k, weight, direct, last)
-        ndim = np.ndim(function(self.step))
-        total: Any = 0.0
-        for block in np.array_split(np.arange(k.size), max(1, k.size // 512)):
-            at = k[block].reshape(-1, *(1,) * ndim)
-            heavy = weight[block].reshape(at.shape) * self._share(at)
-            total = total + np.sum(heavy * function((at + self.first) * self.step), axis=0)
-        return total
+        shape = np.shape(function(self.step))
 
-    def _tail(self, k: Array, weight: Array, direct: int, last: float) -> tuple[Array, Array]:
-        """Nodes and weights of the integral from direct - 1/2 to last - 1/2, and its correction."""
-        edges = [direct - 0.5]
-        while edges[-1] < last - 0.5:
-            edges.append(min(2.0 * edges[-1], last - 0.5))
-        low, half = np.array(edges[:-1]), 0.5 * np.diff(edges)
-        nodes = (low + half)[:, None] + half[:, None] * _GAUSS_NODES
-        heavy = half[:, None] * _GAUSS_WEIGHTS
-        weight[-1] -= 1.0 / 24.0
-        ends, signs = [float(direct)], [1.0 / 24.0]
+        def terms(k: Any) -> Any:
+            return self._share(k) * function((k + self.first) * self.step)
+
+        total: Any = 0.0
+        for block in np.array_split(np.arange(float(direct)), max(1, direct // 512)):
+            total = total + np.sum(terms(block.reshape(-1, *(1,) * len(shape))), axis=0)
+        if last == direct:
+            return total
+        total = total + (terms(np.array(float(direct))) - terms(np.array(direct - 1.0))) / 24.0
         if last == self.limit:  # the same correction, with the other sign, at a sharp end
-            ends, signs = [*ends, last, last - 1.0], [*signs, -1.0 / 24.0, 1.0 / 24.0]
-        return np.concatenate([k, ends, nodes.ravel()]), np.concatenate(
-            [weight, signs, heavy.ravel()]
-        )
+            total = total - (terms(np.array(last)) - terms(np.array(last - 1.0))) / 24.0
+        count = int(np.ceil(np.log2(last / direct)))
+        edges = np.minimum((direct - 0.5) * np.exp2(np.arange(count + 1.0)), last - 0.5)
+        edges = np.append(edges, last - 0.5).reshape(-1, *(1,) * len(shape)) * np.ones(shape)
+        if marks is not None:
+            extra = np.broadcast_to(marks, (len(marks), *shape)) / self.step - self.first
+            extra = np.clip(extra, edges[0], edges[-1])
+            edges = np.sort(np.concatenate([edges, extra]), axis=0)
+        nodes, weights = (a.reshape(-1, *(1,) * len(shape)) for a in (_GAUSS_NODES, _GAUSS_WEIGHTS))
+        for low, high in pairwise(edges):
+            if np.all(high <= low):
+                continue
+            half = 0.5 * (high - low)
+            total = total + half * np.sum(weights * terms(low + half * (1.0 + nodes)), axis=0)
+        return total
 
     def mean(self) -> Any:
         """step (first + (1-p)/p)."""

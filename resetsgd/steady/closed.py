@@ -34,14 +34,15 @@ class LaplaceState(Stationary):
 
     @np.errstate(all="ignore")
     def _ends(self) -> tuple[Any, Any, Any, Any, Any]:
-        """Speed root, rates of decay right and left, probability right and left."""
+        """Half the root, rates of decay right and left, probability right and left."""
         mu, diffusivity, rate = self.parameters
-        root = np.hypot(mu, 2.0 * np.sqrt(diffusivity) * np.sqrt(rate))
-        # the smaller of root -+ mu as 4 D r/(the larger): nothing cancels
-        larger = (root + np.abs(mu)) / diffusivity / 2.0
-        smaller = 2.0 * rate / (root + np.abs(mu))
-        with_drift = (1.0 + np.abs(mu) / root) / 2.0
-        against = smaller / root * diffusivity
+        # half the root, so that it does not overflow
+        noise, half = np.sqrt(diffusivity) * np.sqrt(rate), 0.5 * np.abs(mu)
+        root = np.hypot(half, noise)
+        # the smaller of root -+ mu/2 as D r/(the larger): nothing cancels
+        larger, smaller = (root + half) / diffusivity, rate / (root + half)
+        with_drift = 0.5 * (1.0 + half / root)
+        against = 0.5 * (noise / root) ** 2 / (1.0 + half / root)
         right = np.where(mu >= 0, smaller, larger), np.where(mu >= 0, with_drift, against)
         left = np.where(mu >= 0, larger, smaller), np.where(mu >= 0, against, with_drift)
         return root, right[0], left[0], right[1], left[1]
@@ -62,23 +63,28 @@ class LaplaceState(Stationary):
         value = 2.0 * diffusivity / rate + (mu / rate) ** 2
         return domain.plain(np.broadcast_to(value, self.shape).copy())
 
-    def _density(self, x: Array) -> Any:
-        root, right, left, _, _ = self._ends()
+    def _gaps(self, x: Array) -> tuple[Any, Any, Any]:
+        """Where x is above the reset point, and the exponents above and below it."""
+        _, right, left, _, _ = self._ends()
         gap = x - np.asarray(self.reset_to)
-        fall = np.where(gap > 0, right, left) * np.abs(gap)
-        return np.asarray(self.parameters[2]) / root * np.exp(-fall)
+        above = np.where(gap > 0, right * gap, 0.0)
+        return gap > 0, above, np.where(gap < 0, -left * gap, 0.0)
+
+    def _density(self, x: Array) -> Any:
+        _, above, below = self._gaps(x)
+        fall = np.exp(-above - below)
+        top = 0.5 * np.asarray(self.parameters[2]) / self._ends()[0]
+        return np.where(fall > 0, top * fall, 0.0)
 
     def _cdf(self, x: Array) -> Any:
-        _, right, left, more, less = self._ends()
-        gap = x - np.asarray(self.reset_to)
-        above = 1.0 - more * np.exp(-right * np.maximum(gap, 0.0))
-        return np.where(gap > 0, above, less * np.exp(left * np.minimum(gap, 0.0)))
+        _, _, _, more, less = self._ends()
+        up, above, below = self._gaps(x)
+        return np.where(up, 1.0 - more * np.exp(-above), less * np.exp(-below))
 
     def _survival(self, x: Array) -> Any:
-        _, right, left, more, less = self._ends()
-        gap = x - np.asarray(self.reset_to)
-        below = 1.0 - less * np.exp(left * np.minimum(gap, 0.0))
-        return np.where(gap > 0, more * np.exp(-right * np.maximum(gap, 0.0)), below)
+        _, _, _, more, less = self._ends()
+        up, above, below = self._gaps(x)
+        return np.where(up, more * np.exp(-above), 1.0 - less * np.exp(-below))
 
     def _quantile(self, q: Array) -> Any:
         _, right, left, more, less = self._ends()

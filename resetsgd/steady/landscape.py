@@ -258,6 +258,30 @@ class LandscapeState(State):
         value = (self._areas[number][panel] + np.maximum(part, 0.0)) / self._total
         return np.asarray(np.where(x <= side.mesh.left[0], 0.0, value))
 
+    def _quantile(self, q: Array) -> Any:
+        """The panel by its area, the place in it by bisection."""
+        home, tools = float(np.asarray(self.reset_to)), spectral()
+        value = np.full(q.shape, home)
+        for number, sign in enumerate((1.0, -1.0)):
+            side = self._sides[number]
+            mine = (q < self._share) if sign > 0 else (q >= self._share)
+            if side is None or not mine.any():
+                continue
+            area = (q[mine] if sign > 0 else 1.0 - q[mine]) * self._total
+            panel = np.searchsorted(self._areas[number], area, side="right") - 1
+            panel = np.clip(panel, 0, len(side.mesh.h) - 1)
+            p = np.exp(side.log_p[panel] - self._top) * side.mesh.h[panel, None]
+            wanted = area - self._areas[number][panel]
+            curve = (p @ tools.integral.T) @ tools.coefficients.T
+            low, high = np.zeros(wanted.shape), np.ones(wanted.shape)
+            for _ in range(52):
+                middle = 0.5 * (low + high)
+                polynomial = np.polynomial.chebyshev.chebval(2.0 * middle - 1.0, curve.T, False)
+                below = polynomial < wanted
+                low, high = np.where(below, middle, low), np.where(below, high, middle)
+            value[mine] = sign * (side.mesh.left[panel] + side.mesh.h[panel] * 0.5 * (low + high))
+        return value
+
     def _cdf(self, x: Array) -> Any:
         home = float(np.asarray(self.reset_to))
         below = self._outer(0, np.minimum(x, home))

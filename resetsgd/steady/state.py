@@ -291,7 +291,7 @@ class Mixture(State):
         pick = generator.random((n, *self.shape))
         below: Any = 0.0
         for part in self._parts:
-            ages = part.ages.sample(n, generator)
+            ages = self._ages(part.ages, n, generator)
             mean, var = part.cloud.mean(ages), part.cloud.var(ages)
             if np.any(part.ages.never):
                 limit = part.cloud.long_run()
@@ -302,6 +302,16 @@ class Mixture(State):
             value = np.where((pick >= below) & (pick < above), draws, value)
             below = above
         return value
+
+    def _ages(self, ages: Ages, n: int, generator: np.random.Generator) -> Array:
+        """Ages of shape (n,) + shape, independent along all axes."""
+        if ages.shape == self.shape:
+            return ages.sample(n, generator)
+        size = int(np.prod(self.shape, dtype=int))
+        place = np.arange(int(np.prod(ages.shape, dtype=int))).reshape(ages.shape)
+        column = np.tile(np.broadcast_to(place, self.shape).ravel(), n)
+        draws = ages.sample(n * size, generator).reshape(n * size, -1)
+        return draws[np.arange(n * size), column].reshape(n, *self.shape)
 
 
 class Stationary(Mixture):

@@ -43,5 +43,7 @@ class _Callable(ModuleType):
         return symbolic(passage)
 
 
+__qualname__ = "expressions.symbolic"
+"""What is called when this package is."""
 symbolic = sys.modules[__name__]
 symbolic.__class__ = _Callable

@@ -39,6 +39,9 @@ _ROWS: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
 }
 
 
+_ELEMENTARY = (sp.exp, sp.log, sp.sinh, sp.cosh, sp.tanh, sp.coth)
+
+
 class Expression:
     """The formulas of a passage time, in the named symbols of :mod:`resetsgd.symbolic.symbols`.
 
@@ -100,8 +103,15 @@ class Expression:
         if hasattr(self._module, "squared_cv"):
             made: sp.Expr = self._module.squared_cv()
             return made
+        if hasattr(self._module, "variance"):
+            return self._module.variance() / self.free_mean**2
         first, second = self._cumulants(2)
         return sp.simplify(second / first**2)
+
+    @property
+    def elementary(self) -> bool:
+        """Whether the transform has elementary functions only, so that series are within reach."""
+        return all(isinstance(part, _ELEMENTARY) for part in self.log_laplace.atoms(sp.Function))
 
     def _cumulants(self, highest: int) -> list[sp.Expr]:
         """Cumulants without resets; velocities point to the target."""
@@ -114,7 +124,7 @@ class Expression:
             for n in range(1, highest + 1)
         ]
         rest = expanded - sum(expanded.coeff(s, n) * s**n for n in range(highest + 1))
-        if rest.has(s) and sp.simplify(rest) != 0 or sp.simplify(expanded.coeff(s, 0)) != 0:
+        if (rest.has(s) and sp.simplify(rest) != 0) or sp.simplify(expanded.coeff(s, 0)) != 0:
             raise DomainError("order", highest, f"below that: the moments of {self!r} are infinite")
         return values
 
@@ -198,7 +208,8 @@ class Reset(Expression):
         """When rare resets pay: CV² > 1 + 2 c/mean, where the moments are finite."""
         bar = sp.Integer(1)
         if self.overhead != 0:
-            bar = 1 + 2 * self.overhead / self._cumulants(1)[0]
+            mean = self._cumulants(1)[0] if self.elementary else self.free_mean
+            bar = 1 + 2 * self.overhead / mean
         return sp.Gt(self.squared_cv, bar, evaluate=False)
 
     def series(self, order: int = 2) -> sp.Expr:
@@ -212,20 +223,23 @@ class Reset(Expression):
         Raises
         ------
         DomainError
-            If a moment that it needs is infinite, or has no closed form.
+            If a moment that it needs is infinite.
 
         Notes
         -----
-        For velocities that point to the target. **Source**:
+        For velocities that point to the target. Where the transform is not made of elementary
+        functions, the moments stay symbols, ``symbols.moment(n)``. **Source**:
         :func:`resetsgd.symbolic.renewal.small_rate_series`; derived in
         ``theory/09_transitions.py``.
         """
-        kappa = [sp.Integer(0), *self._cumulants(order + 1)]
-        raw = [sp.Integer(1)]
-        for m in range(1, order + 2):
-            terms = (sp.binomial(m - 1, k - 1) * kappa[k] * raw[m - k] for k in range(1, m + 1))
-            raw.append(sp.expand(sum(terms)))
-        moments = {symbols.moment(n): raw[n] for n in range(1, order + 2)}
+        moments = {}
+        if self.elementary:
+            kappa = [sp.Integer(0), *self._cumulants(order + 1)]
+            raw = [sp.Integer(1)]
+            for m in range(1, order + 2):
+                terms = (sp.binomial(m - 1, k - 1) * kappa[k] * raw[m - k] for k in range(1, m + 1))
+                raw.append(sp.expand(sum(terms)))
+            moments = {symbols.moment(n): raw[n] for n in range(1, order + 2)}
         plain = renewal.small_rate_series(order).subs(moments)
         whole = sp.expand(plain * (1 + r * self.overhead))
         return sum(r**n * sp.factor(whole.coeff(r, n)) for n in range(order + 1))

@@ -70,8 +70,9 @@ def test_quadratic_bowl(x0: float, a: float) -> None:
         y0, ya = (sign * mp.mpf(x) * mp.sqrt(mp.mpf(k) / D) for x in (x0, a))
 
         def integral(p: Any, y: Any) -> Any:
-            cuts = [0, 1e-3, 1, 2, 4, 8, 16]
-            return mp.quad(lambda t: t ** (p - 1) * mp.exp(y * t - t * t / 2), cuts)
+            # in w = log t, where nothing is singular
+            cuts = [-70 / p, -30 / p, -8 / p - 2, -2, -1, 0, 1, 2, 3]
+            return mp.quad(lambda w: mp.exp(p * w + y * mp.exp(w) - mp.exp(2 * w) / 2), cuts)
 
         for s in (0.3, 2.0, 17.0):
             p = mp.mpf(s) / k
@@ -85,9 +86,9 @@ def test_quadratic_bowl(x0: float, a: float) -> None:
 
 def test_double_well_means() -> None:
     """Catalogue values, and twenty digits of them by quadrature in ``theory/10_landscapes.py``."""
-    for D, mean in ((0.1, 25527.091364292495), (0.25, 69.26364475932)):
+    for D, mean in ((0.1, 25527.091364292445141), (0.25, 69.263644760836283596)):
         T = rs.first_passage(rs.Landscape(lambda x: (x**2 - 1) ** 2, diffusivity=D), -1.0, 1.0)
-        assert worst(T.mean(), mean) < 1e-11
+        assert worst(T.mean(), mean) < 1e-14
         assert T.cv() < 1
 
 
@@ -146,7 +147,7 @@ def test_logarithmic_potential(b: float) -> None:
     s = np.geomspace(1e-6, 1e4, 40)
     nu, z = (1 + b) / 2, np.sqrt(s)
     exact = nu * np.log(2.0) + np.log(special.kve(nu, 2 * z) / special.kve(nu, z)) - z
-    assert worst(T.log_laplace(s), exact) < 1e-9  # kve loses the digits at small s
+    assert np.abs(np.asarray(T.log_laplace(s)) - exact).max() < 1e-12
     assert np.isinf(T.var()) == (b <= 3)
     if b == 6.5:
         f = np.asarray(T.log_laplace(np.array([1e-12])))
@@ -352,16 +353,16 @@ def test_fifty_kt_and_beyond() -> None:
 
 
 def test_infinite_ends_are_cut_where_it_does_not_matter() -> None:
-    cut = rs.Landscape(np.cosh, 0.3, domain=(-9.0, np.inf))
+    cut = rs.Landscape(np.cosh, 0.3, domain=(-7.0, np.inf))
     whole = rs.Landscape(np.cosh, 0.3)
-    for x0 in (-8.0, -4.0, -0.5):
+    for x0 in (-5.0, -4.0, -0.5):
         T, exact = (rs.first_passage(p, x0, 2.0) for p in (whole, cut))
         assert worst(T.log_laplace(RATES), exact.log_laplace(RATES)) < 1e-12
         assert worst(T.var(), exact.var()) < 1e-12
     beyond = rs.Landscape(lambda x: 0.02 * (x + 1) ** 2 * ((x + 21) ** 2 + 0.2))
     T = rs.first_passage(beyond, 0.0, 1.0)
     near = rs.first_passage(beyond, 0.0, 1.0, wall=-11.0)
-    assert T.mean() > 1.5 * near.mean()  # the second well behind the barrier counts
+    assert T.mean() > 1.15 * near.mean()  # the second well behind the barrier counts
 
 
 def test_wall_and_finite_ends() -> None:

@@ -1,1 +1,1 @@
-"""Drift-diffusion to a point, free and under resetting."""
+"""The Ornstein–Uhlenbeck process to a point, free and under resetting."""

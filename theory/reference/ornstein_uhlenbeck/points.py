@@ -60,28 +60,40 @@ def free() -> Rows:
     return PLACE, place(np.append(grid[:, 0], height), np.append(grid[:, 1], gap), seed=2)
 
 
+def spread() -> Rows:
+    """Fewer points, for the variance."""
+    grid = np.array(list(product(HEIGHTS, GAPS)))
+    height, gap = random_places(502, 8)
+    return PLACE, place(np.append(grid[:, 0], height), np.append(grid[:, 1], gap), seed=9)
+
+
 def far() -> Rows:
     """Targets up to a thousand spreads up, where the mean overflows, and starts far down."""
     draw = np.random.default_rng(3)
-    height = np.concatenate([loguniform(draw, 8, 1e3, 500), -loguniform(draw, 8, 1e3, 500)])
+    height = np.concatenate([loguniform(draw, 8, 1e3, 300), -loguniform(draw, 8, 1e3, 300)])
     gap = np.where(
-        draw.random(1000) < 0.5, loguniform(draw, 1e-9, 2, 1000), loguniform(draw, 1, 2e3, 1000)
+        draw.random(600) < 0.5, loguniform(draw, 1e-9, 2, 600), loguniform(draw, 1, 2e3, 600)
     )
     return PLACE, place(height, gap, seed=4)
 
 
 def poisson() -> Rows:
     """Functions of a rate or of s: rates over all decades, both sides of every branch."""
-    orders = np.array([1e-12, 1e-6, 1e-2, 0.3, 1.0, 5.0, 29.999, 30.001, 60.0, 1e3, 1e6, 1e12])
+    orders = np.array([1e-12, 1e-6, 1e-2, 0.3, 1.0, 5.0, 29.999, 30.001, 60.0, 1e3, 1e12])
     grid = np.array(list(product(HEIGHTS[:-1], (1e-6, 0.1, 1.0, 4.0), orders)))
-    n = 3000
+    n = 2000
     height, gap = random_places(n, 5)
     draw = np.random.default_rng(6)
     order = np.where(
-        draw.random(n) < 0.7, loguniform(draw, 1e-3, 1e3, n), loguniform(draw, 1e-12, 1e12, n)
+        draw.random(n) < 0.8, loguniform(draw, 1e-3, 60, n), loguniform(draw, 1e-12, 1e12, n)
     )
     rows = place(np.append(grid[:, 0], height), np.append(grid[:, 1], gap), seed=7)
     return (*PLACE, "rate"), np.column_stack([rows, rows[:, 0] * np.append(grid[:, 2], order)])
 
 
-POINTS: dict[str, Callable[[], Rows]] = {"free": free, "far": far, "poisson": poisson}
+POINTS: dict[str, Callable[[], Rows]] = {
+    "free": free,
+    "far": far,
+    "spread": spread,
+    "poisson": poisson,
+}
