@@ -12,7 +12,13 @@ the survival function at 200 times up to 4. PyDDM's Crank-Nicolson solver is use
 second order if its times are read as the middles of steps (as they are here; its default, implicit
 Euler, is of first order): the error falls with the square of the steps, the time rises with their
 square. Ours is exact to 1e-12 and has no setting to make it worse, so that the ratio depends on the
-accuracy that is asked for; the last column says where it passes one and twenty.
+accuracy that is asked for.
+
+Measured on one of two shared virtual AMD EPYC cores: set-up 2.0 ms; mean at 200 rates 2.6 ms with
+the set-up, 0.41 ms again; density at 200 times 4.0 ms with the set-up, 1.7 ms again; best Poisson
+rate 3.4 ms. Survival in the bowl 9.1 ms with the set-up; PyDDM takes 2.6 times as long for an error
+of 4e-4, 12 times for 2e-5, 36 times for 3.5e-6 and 168 times for 8e-7. With implicit Euler, PyDDM's
+default, the break-even lies at 1e-3 and 1e-4 costs 32 times as much as ours.
 
 Times are processor times (``time.process_time``), medians of rounds; one thread.
 

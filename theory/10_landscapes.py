@@ -93,9 +93,7 @@ def expansion(book: Ledger) -> None:
     swap = {term: sp.exp(phi) * g for term, g in zip(terms, gauges, strict=True)}
     for n, (slope, signed) in enumerate(zip(slopes, expected, strict=True)):
         mine = slope.subs(swap) - (sp.exp(phi) * gauges[n]).diff(x)
-        book.prove(
-            f"order {n + 1}: one sign", mine.subs(gauges[n].diff(x), signed).doit()
-        )
+        book.prove(f"order {n + 1}: one sign", mine.subs(gauges[n].diff(x), signed).doit())
     # constant drift v > 0 from -infinity: w = (sqrt(v² + 4 D s) - v)/2D gives the known cumulants
     d, v = sp.symbols("d v", positive=True)
     exact = sp.series((sp.sqrt(v**2 + 4 * d * s) - v) / (2 * d), s, 0, 4).removeO()
@@ -200,10 +198,12 @@ def integrate(
 
 
 def derivative(p: Polynomial) -> list[Any]:
+    """Coefficients of the derivative."""
     return [k * p[k] for k in range(1, len(p))] or [mp.mpf(0)]
 
 
 def plus(a: Polynomial, b: Polynomial, factor: Any = 1) -> list[Any]:
+    """Coefficients of a + factor b."""
     size = max(len(a), len(b))
     a, b = list(a) + [0] * (size - len(a)), list(b) + [0] * (size - len(b))
     return [p + factor * q for p, q in zip(a, b, strict=True)]
@@ -227,12 +227,14 @@ class Problem:
         self.wall = -2.0
 
     def process(self, noise: str | None = None, **options: Any) -> rs.Landscape:
+        """The landscape as users would write it."""
         D = exact_polynomial(self.D) if len(self.D) > 1 else self.D[0]
         return rs.Landscape(
             exact_polynomial(self.U), D, (self.wall, np.inf), noise or self.noise, **options
         )
 
     def parts(self) -> tuple[list[Any], list[Any]]:
+        """D and the drift in the sense of Ito, in many digits."""
         U, D = ([mp.mpf(c) for c in p] for p in (self.U, self.D))
         force = [-c for c in derivative(U)]
         return D, plus(force, derivative(D), mp.mpf(NOISES[self.noise]))
@@ -243,6 +245,7 @@ class Problem:
         return integrate(D, mu, q, g, start, [self.wall, self.x0, self.a])[1:]
 
     def log_laplace(self, at: Any) -> Any:
+        """Log of the transform without resets."""
         near, end = self.solve([at], [mp.mpf(0)], (mp.mpf(1), mp.mpf(0)))
         return mp.log(near / end)
 
@@ -296,7 +299,12 @@ def double_wells(book: Ledger) -> dict[str, str]:
         values = []
         for at in (h, -h):
             near, end = integrate(
-                [mp.mpf(level)], force, [at], [mp.mpf(0)], (mp.mpf(1), mp.mpf(0)), [mp.mpf(-21) / 10, -1, 1]
+                [mp.mpf(level)],
+                force,
+                [at],
+                [mp.mpf(0)],
+                (mp.mpf(1), mp.mpf(0)),
+                [mp.mpf(-21) / 10, -1, 1],
             )[1:]
             values.append(mp.log(near / end))
         mean = (values[1] - values[0]) / (2 * h)  # the wall at -2.1 costs exp(-40) of it
@@ -381,13 +389,13 @@ def picture() -> Figure:
     for start, colour in shades.items():
         T = rs.first_passage(well, start, 1.0)
         left.plot(start, (start**2 - 1) ** 2, "o", color=colour, ms=8, mec="white")
-        label = f"$x_0 = {start:g}$, CV {T.cv():.3f}"
+        label = f"$x_0 = {start:g}$, CV {T.cv():.5f}"
         right.plot(rates, T.under(rs.Poisson(rates)).mean(), color=colour, lw=1.8, label=label)
     left.axvline(1.0, color="#999999", ls="--", lw=1.0)
     left.text(1.03, 2.3, "target", color="#555555", fontsize=9)
     left.set_title("Double well, barrier of ten times the noise", fontsize=10)
     right.set(xscale="log", yscale="log", xlabel="reset rate", ylabel="mean passage time")
-    right.set_ylim(3e2, 1e8)
+    right.set_ylim(30, 1e7)
     right.set_title("Resets to the start pay once it lies uphill", fontsize=10)
     right.legend(frameon=False, fontsize=9)
     for axes in (left, right):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,7 +11,9 @@ from resetsgd.errors import NotConverged
 from resetsgd.passage.panels import (
     LEVELS,
     Field,
+    Flags,
     Mesh,
+    Places,
     apply,
     mesh_of,
     refined,
@@ -136,7 +138,7 @@ class Approach:
         self.open = not np.isfinite(far)
         return float(x[-1])
 
-    def _closed(self, x: Array, escapes: bool) -> Array:
+    def _closed(self, x: Array, escapes: bool) -> Flags:
         """Where what lies beyond does not matter: deep walls, or descents of no return."""
         phi = self.field.rough_phi(x)
         with np.errstate(all="ignore"):
@@ -340,7 +342,7 @@ class Approach:
         self,
         mesh: Mesh,
         tables: Array,
-        marks: Array,
+        marks: Places,
         order: int,
         first: int = 0,
         walled: bool = False,
@@ -352,8 +354,9 @@ class Approach:
         w0 = max(slope, 0.0) if (self.open or self.escapes) else 0.0
         if walled:
             w0 = 0.0
-        if self.open and w0 > 0.0:  # a power law: what rises by less comes back
-            w0 = max(slope - 1.0 / (float(self.starts[0]) - float(mesh.left[first])), 0.0)
+        distance = float(self.starts[0]) - float(mesh.left[first])
+        if self.open and w0 > 0.0 and distance > 0.0:
+            w0 = max(slope - 1.0 / distance, 0.0)  # a power law: what rises by less comes back
         out = np.empty((len(marks), 5))
         jets(order, first, w0, self.absorbing, mesh.tau, tables, steps, marks, out)
         return out

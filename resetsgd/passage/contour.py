@@ -32,7 +32,7 @@ def _hyperbola() -> tuple[Array, Array]:
     return nodes, slope * step / np.pi
 
 
-def invert_windows(transform: Callable[[Any], Any], t: Array, which: Array) -> Array:
+def invert_windows(transform: Callable[[Any], Any], t: Array, which: Any) -> Array:
     """Inverse Laplace transforms at times t > 0.
 
     Parameters

@@ -249,9 +249,7 @@ class Wave:
 
         def near(x: Any, y: Any, kx: Any, ky: Any, root: Any, D: Any) -> Any:
             full = x + y
-            mean = average(
-                lambda u: ((y + u * x) / full) ** 3 * var_density(ky + u * kx), x
-            )
+            mean = average(lambda u: ((y + u * x) / full) ** 3 * var_density(ky + u * kx), x)
             unit = product_over(full, full, D)
             return 0.25 * (x / full) * unit * (unit * mean)
 

@@ -43,7 +43,10 @@ NODES, WEIGHTS = (
 """Gauss points and weights on (0, 1)."""
 
 _FACTORIAL = special.factorial(np.arange(20))
-_DROP = [((9.0**n - 1) / 4 + 2 * n - 4 * n * (2 * n - 1)) / special.factorial(2 * n) for n in range(3, 25)]
+_DROP = [
+    ((9.0**n - 1) / 4 + 2 * n - 4 * n * (2 * n - 1)) / special.factorial(2 * n)
+    for n in range(3, 25)
+]
 
 
 def along_nodes(array: Any) -> Any:
@@ -56,9 +59,7 @@ def average(function: Callable[[Any], Any], like: Any) -> Any:
     return np.tensordot(WEIGHTS, function(along_nodes(like)), axes=1)
 
 
-def masked(
-    mask: Any, near: Callable[..., Any], far: Callable[..., Any], *arrays: Any
-) -> Array:
+def masked(mask: Any, near: Callable[..., Any], far: Callable[..., Any], *arrays: Any) -> Array:
     """One function of the arrays where the mask holds, another elsewhere, each only there."""
     mask, *parts = np.broadcast_arrays(mask, *arrays)
     value = np.empty(mask.shape)

@@ -1,13 +1,13 @@
 """First passage in any one-dimensional landscape, by sweeps of a Riccati equation over panels.
 
-The panels are made in :mod:`resetsgd.passage.panels`, swept in :mod:`resetsgd.passage.riccati`; here
-starts and targets are sorted into approaches from one side and the answers put together.
+The panels are made in :mod:`resetsgd.passage.panels`, swept in :mod:`resetsgd.passage.riccati`;
+here starts and targets are sorted into approaches from one side and the answers put together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
@@ -18,7 +18,7 @@ from resetsgd.errors import DomainError, NotConverged
 from resetsgd.passage.approach import Approach
 from resetsgd.passage.base import QUIET, PassageTime
 from resetsgd.passage.contour import invert_windows
-from resetsgd.passage.panels import Field
+from resetsgd.passage.panels import Field, Places
 from resetsgd.processes import Landscape
 
 __all__ = ["LandscapePassage", "Landscaped", "field_of", "passage"]
@@ -128,7 +128,7 @@ def approach_of(
 class Landscaped(PassageTime):
     """What all passage times in landscapes share: windows of times, samples, the error."""
 
-    sources = ("gardiner2004", "weideman2007")
+    sources: ClassVar[tuple[str, ...]] = ("gardiner2004", "weideman2007")
     derivation = "theory/10_landscapes.py"
     _error: Array
 
@@ -141,7 +141,7 @@ class Landscaped(PassageTime):
         """
         return domain.plain(self._error)
 
-    def _columns(self) -> list[tuple[Array, Callable[[Any], Any]]]:
+    def _columns(self) -> list[tuple[Places, Callable[[Any], Any]]]:
         """Parts: flat places in ``shape``, and log E[exp(-sT)] for a row of s at these places."""
         raise NotImplementedError
 
@@ -225,7 +225,7 @@ class Landscaped(PassageTime):
 
 
 def spread(
-    s: Any, shape: tuple[int, ...], parts: list[tuple[Array, Callable[[Any], Any]]]
+    s: Any, shape: tuple[int, ...], parts: list[tuple[Places, Callable[[Any], Any]]]
 ) -> Array:
     """Values for s that broadcasts against the shape, from parts that take rows of s."""
     s = np.asarray(s)
@@ -310,7 +310,7 @@ class LandscapePassage(Landscaped):
             side = 1.0 if place < goal else -1.0
             fenced = None if np.isnan(fence) else float(fence)
             kinds.setdefault((float(goal), fenced, side), []).append(i)
-        self._parts: list[tuple[Array, Approach, Array]] = []
+        self._parts: list[tuple[Places, Approach, Places]] = []
         self._error = np.zeros(self._shape)
         for (goal, fenced, side), found in kinds.items():
             places = np.asarray(found)
@@ -336,8 +336,8 @@ class LandscapePassage(Landscaped):
             values[:, places] = np.stack(approach.moments())[:, column]
         return values.reshape(4, *self._shape)
 
-    def _columns(self) -> list[tuple[Array, Callable[[Any], Any]]]:
-        def of(approach: Approach, column: Array) -> Callable[[Any], Any]:
+    def _columns(self) -> list[tuple[Places, Callable[[Any], Any]]]:
+        def of(approach: Approach, column: Places) -> Callable[[Any], Any]:
             return lambda s: approach.log_laplace(s)[:, column]
 
         return [(places, of(approach, column)) for places, approach, column in self._parts]

@@ -9,10 +9,11 @@ import numpy as np
 
 from resetsgd import domain
 from resetsgd.domain import Array, Real
-from resetsgd.passage.approach import Approach, Moments, log1p
+from resetsgd.passage.approach import Moments, log1p
 from resetsgd.passage.base import QUIET
 from resetsgd.passage.contour import invert_windows
 from resetsgd.passage.landscape import Landscaped, approach_of, inside, spread
+from resetsgd.passage.panels import Places
 from resetsgd.passage.sided import Sided
 from resetsgd.processes import Landscape
 
@@ -105,7 +106,7 @@ class LandscapeExit(Landscaped, Sided):
         kinds: dict[tuple[float, float], list[int]] = {}
         for i, (_, lower, upper) in enumerate(zip(*flat, strict=True)):
             kinds.setdefault((float(lower), float(upper)), []).append(i)
-        self._parts: list[tuple[Array, _Interval, Array]] = []
+        self._parts: list[tuple[Places, _Interval, Places]] = []
         self._error = np.zeros(self._shape)
         self._moments = {side: np.empty((4, *self._shape)) for side in _SIDES}
         for (lower, upper), found in kinds.items():
@@ -126,14 +127,14 @@ class LandscapeExit(Landscaped, Sided):
         """Shape of the positions."""
         return self._shape
 
-    def _columns(self) -> list[tuple[Array, Callable[[Any], Any]]]:
-        def of(interval: _Interval, column: Array) -> Callable[[Any], Any]:
+    def _columns(self) -> list[tuple[Places, Callable[[Any], Any]]]:
+        def of(interval: _Interval, column: Places) -> Callable[[Any], Any]:
             return lambda s: interval.either(s)[:, column]
 
         return [(places, of(interval, column)) for places, interval, column in self._parts]
 
-    def _side_columns(self, side: str) -> list[tuple[Array, Callable[[Any], Any]]]:
-        def of(interval: _Interval, column: Array) -> Callable[[Any], Any]:
+    def _side_columns(self, side: str) -> list[tuple[Places, Callable[[Any], Any]]]:
+        def of(interval: _Interval, column: Places) -> Callable[[Any], Any]:
             return lambda s: interval.side(side, s)[:, column]
 
         return [(places, of(interval, column)) for places, interval, column in self._parts]
@@ -200,7 +201,7 @@ class LandscapeExit(Landscaped, Sided):
         for places, log_laplace in self._side_columns(side):
             mine = usable & np.isin(place, places)
 
-            def chosen(s: Any, of: Any = log_laplace, at: Array = places) -> Any:
+            def chosen(s: Any, of: Any = log_laplace, at: Places = places) -> Any:
                 return transform(s[:, None], of(s) - chance[at])
 
             column = np.searchsorted(places, place[mine])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from resetsgd.errors import DomainError
 from resetsgd.passage.approach import Approach, log1p
 from resetsgd.passage.base import QUIET
 from resetsgd.passage.landscape import Landscaped, approach_of, inside, spread
+from resetsgd.passage.panels import Places
 from resetsgd.processes import Landscape
 
 __all__ = ["ResettingPassage"]
@@ -64,7 +65,7 @@ class ResettingPassage(Landscaped):
     1.5
     """
 
-    sources = ("evans2011", "gardiner2004", "weideman2007")
+    sources: ClassVar[tuple[str, ...]] = ("evans2011", "gardiner2004", "weideman2007")
 
     def __init__(self, process: Landscape, start: Any, target: Any, wall: Any = None) -> None:
         x0, end = inside(process, "start", start), inside(process, "target", target)
@@ -87,7 +88,7 @@ class ResettingPassage(Landscaped):
             side = 1.0 if place < aim else -1.0
             fenced = None if np.isnan(fence) else float(fence)
             kinds.setdefault((float(aim), fenced, side), []).append(i)
-        self._parts: list[tuple[Array, Approach, Array, Array]] = []
+        self._parts: list[tuple[Places, Approach, Places, Places]] = []
         self._error = np.zeros(self._shape)
         for (aim, fenced, side), found in kinds.items():
             places = np.asarray(found)
@@ -109,8 +110,8 @@ class ResettingPassage(Landscaped):
         """Shape of the positions."""
         return self._shape
 
-    def _columns(self) -> list[tuple[Array, Callable[[Any], Any]]]:
-        def of(approach: Approach, own: Array, home: Array) -> Callable[[Any], Any]:
+    def _columns(self) -> list[tuple[Places, Callable[[Any], Any]]]:
+        def of(approach: Approach, own: Places, home: Places) -> Callable[[Any], Any]:
             return lambda s: self._row(approach, s, own, home)
 
         return [(places, of(part, own, home)) for places, part, own, home in self._parts]
@@ -120,7 +121,7 @@ class ResettingPassage(Landscaped):
 
     @staticmethod
     @QUIET
-    def _row(approach: Approach, s: Array, own: Array, home: Array) -> Array:
+    def _row(approach: Approach, s: Array, own: Places, home: Places) -> Array:
         """log E[exp(-sT)], shape (len(s), starts)."""
         s = np.ascontiguousarray(s)
         log_psi = approach.log_laplace(s)
@@ -135,9 +136,7 @@ class ResettingPassage(Landscaped):
         psi = np.exp(log_psi)
         ratio = spent / psi
         plain = np.isfinite(ratio) & (np.abs(ratio) < 1e200)
-        back = np.where(
-            plain, -log1p(np.where(plain, ratio, 0.0)), log_psi - np.log(psi + spent)
-        )
+        back = np.where(plain, -log1p(np.where(plain, ratio, 0.0)), log_psi - np.log(psi + spent))
         if np.array_equal(own, home):
             return np.asarray(back[:, own])
         missing = -np.expm1(log_psi[:, own]) * -np.expm1(back[:, home])

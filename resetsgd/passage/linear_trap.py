@@ -228,9 +228,7 @@ class LinearTrapPassage(PassageTime):
         climb = _exp_excess_2(leg) + (2.0 * np.expm1(y0) + 1.0) * np.expm1(leg)
         value = (self._D / slope) * ((climb + outer) / slope)
         value = np.where(y0 + leg > _LARGE, np.exp(self.log_mean()), value)
-        return domain.plain(
-            np.broadcast_to(np.where(self._slope > 0, value, np.inf), self._shape)
-        )
+        return domain.plain(np.broadcast_to(np.where(self._slope > 0, value, np.inf), self._shape))
 
     @QUIET
     def std(self) -> Real:

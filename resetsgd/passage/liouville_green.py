@@ -1,4 +1,4 @@
-r"""The Liouville–Green series of the growing parabolic cylinder function, integrated in closed form.
+r"""The Liouville–Green series of parabolic cylinder functions, integrated in closed form.
 
 The logarithmic slope w = u'/u of the solution of u'' - y u' - p u = 0 that is bounded at y -> -inf
 obeys w' = p + y w - w². With q = sqrt(y² + 4 p), tau = y/q and w_0 = (y + q)/2,

@@ -103,8 +103,9 @@ class OrnsteinUhlenbeckPassage(PassageTime):
                 # the ends of float64 stand for what lies beyond them
                 return domain.plain(np.clip(up * np.subtract(x, c) * unit, -1e300, 1e150) + 0.0)
 
-            self._low, self._high = spreads(x0), spreads(end)
-            self._gap = domain.plain(np.minimum(np.abs(way) * unit, 2e300))
+            self._low: Any = spreads(x0)
+            self._high: Any = spreads(end)
+            self._gap: Any = domain.plain(np.minimum(np.abs(way) * unit, 2e300))
         self.process = process
         self.start, self.target = x0, end
         self._k = k
@@ -120,23 +121,23 @@ class OrnsteinUhlenbeckPassage(PassageTime):
     @property
     def height(self) -> Real:
         """Height of the target in spreads sqrt(D/k): negative if it lies on the start's side."""
-        return self._high
+        height: Real = self._high
+        return height
 
     # Transform -------------------------------------------------------------------------------
 
     def _log_laplace(self, s: Any) -> Any:
         if not self._shape and np.ndim(s) == 0 and not np.iscomplexobj(s):
-            p = float(s) / float(self._k)
-            if _LOWEST < p < 1e290:
-                return -rise(p, self._low, self._high, self._gap)
+            order = float(s) / float(self._k)
+            if _LOWEST < order < 1e290:
+                return -rise(order, self._low, self._high, self._gap)
         p = np.asarray(s / np.asarray(self._k))
         wide = np.abs(p) < 1e290
         value = rise(np.where(wide, p, 1.0), self._low, self._high, self._gap)
         if not wide.all():  # so fast that the bowl is not felt
             root = 2.0 * np.sqrt(0.25 * s) / np.sqrt(self._k)
-            free = np.maximum(self._gap, 1e-308) * (
-                root + np.clip(0.25 * (self._low + self._high), -1e140, 1e140)
-            )
+            drift = np.clip(0.25 * np.add(self._low, self._high), -1e140, 1e140)
+            free = np.maximum(self._gap, 1e-308) * (root + drift)
             value = np.where(wide, value, free)
         slow = (np.abs(p) < _LOWEST) & (s != 0)
         if slow.any():  # log(1 + s mean)
@@ -205,7 +206,8 @@ class OrnsteinUhlenbeckPassage(PassageTime):
     def _reduced(self, t: Array) -> Any:
         """Target at the center: z of P(T > t) = erf(z)."""
         depth = np.minimum(np.abs(self._low), 1e150)
-        return depth / np.sqrt(2.0 * np.expm1(2.0 * self._k * t))
+        width = np.sqrt(2.0 * np.expm1(2.0 * self._k * t))
+        return np.where(width > 0, depth / width, np.inf)
 
     def _choose(self, closed: Any, general: Any, t: Array) -> Any:
         """One way for targets at the center, another for the rest."""
@@ -297,7 +299,7 @@ class OrnsteinUhlenbeckPassage(PassageTime):
         p = np.where(usable, rate / np.asarray(self._k), 1.0)
         mean = np.exp(log - np.log(self._k))
         value = mean * (mean - 2.0 * slope / np.where(usable, rate, 1.0))
-        value = np.where(np.isinf(mean), np.inf, np.maximum(value, 0.0))
+        value = np.where(np.isinf(mean), np.inf, np.where(mean > 0, np.maximum(value, 0.0), 0.0))
         if usable.all():
             return value
         return np.where(usable, value, np.where(p < 1.0, self.var(), super().var_exponential(rate)))

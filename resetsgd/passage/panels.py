@@ -11,14 +11,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from resetsgd.domain import Array
 from resetsgd.errors import DomainError, NotConverged
 
-__all__ = ["LEVELS", "Field", "Mesh", "mesh_of", "series_of", "slow_of"]
+__all__ = [
+    "LEVELS",
+    "Field",
+    "Flags",
+    "Mesh",
+    "Places",
+    "apply",
+    "mesh_of",
+    "refined",
+    "series_of",
+    "slow_of",
+    "spectral",
+]
 
 POINTS = 20
 POWERS = 16
@@ -29,6 +42,8 @@ _VARIATION = 4.0
 _TOLERANCE = 1e-14
 
 Function = Callable[[Array], Array]
+Places = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 
 class Spectral(NamedTuple):
@@ -48,7 +63,7 @@ def spectral() -> Spectral:
     x = -np.cos(np.pi * np.arange(n) / (n - 1))
     chebyshev = np.polynomial.chebyshev
     values = chebyshev.chebvander(x, n - 1)
-    coefficients = np.linalg.inv(values)
+    coefficients = np.asarray(np.linalg.inv(values), dtype=np.float64)
     rise = np.zeros((n, n))
     slope = np.zeros((n, n))
     for k in range(n):
@@ -64,7 +79,11 @@ def spectral() -> Spectral:
     for half, (row, node) in zip(halves, ((0, 0), (-1, -1)), strict=True):
         half[row] = np.eye(n)[node]
     return Spectral(
-        0.5 * (x + 1.0), integral, slope @ coefficients, coefficients, (halves[0], halves[1])
+        0.5 * (x + 1.0),
+        integral,
+        np.asarray(slope @ coefficients),
+        coefficients,
+        (halves[0], halves[1]),
     )
 
 
@@ -87,7 +106,7 @@ class Field:
     rate: Function | None
     sign: float = 1.0
 
-    def D(self, x: Array) -> Array:
+    def D(self, x: Array) -> Array:  # noqa: N802
         """Diffusivity at the points."""
         if callable(self.diffusivity):
             value = self.diffusivity(self.sign * x)
@@ -152,7 +171,7 @@ class Field:
         broken = np.flatnonzero(~np.isfinite(value))
         if broken.size:  # beyond float64, or not defined: a wall unless it falls
             value[broken[0] :] = -np.inf if value[broken[0]] == -np.inf else np.inf
-        return value
+        return np.asarray(value, dtype=np.float64)
 
 
 @dataclass
@@ -185,7 +204,7 @@ class Mesh:
         kill = None if self.kill is None else self.kill * self.tau[:, None]
         return np.exp(self.phi), np.exp(-self.phi) * (self.least[:, None] / self.D), kill
 
-    def only(self, which: Array) -> Mesh:
+    def only(self, which: Places) -> Mesh:
         """Some of the panels."""
         kill = None if self.kill is None else self.kill[which]
         phi, D, least = self.phi[which], self.D[which], self.least[which]
@@ -201,7 +220,7 @@ class Mesh:
         phi, half = cut(self.phi), np.repeat(0.5 * self.h, 2)
         left = np.repeat(self.left, 2)
         left[1::2] += half[1::2]
-        flat = np.all(self.D == self.D[:, :1])
+        flat = np.all(np.ptp(self.D, axis=1) == 0)
         D = np.repeat(self.D, 2, axis=0) if flat else np.exp(cut(np.log(self.D)))
         kill = None if self.kill is None else np.maximum(cut(self.kill), 0.0)
         return Mesh(left, half, phi - phi[:, :1], D, kill, np.repeat(self.least, 2), self.size)
@@ -267,7 +286,7 @@ def _sample(field: Field, left: Array, right: Array) -> tuple[Array, Array, Arra
 
 def _resolved(
     phi: Array, D: Array, kill: Array | None, size: Array, width: Array, span: float
-) -> Array:
+) -> Flags:
     """Which panels need no further bisection."""
     tools = spectral()
     with np.errstate(all="ignore"):
@@ -304,8 +323,13 @@ def mesh_of(field: Field, cuts: Array, what: str, most: int = _MOST_PANELS) -> M
         fine = _resolved(phi, D, kill, size, right - left, span)
         place = np.maximum(np.abs(left), np.abs(right))
         tiny = right - left <= 64 * np.finfo(float).eps * place
-        if np.any(tiny & ~fine & ~np.isfinite(phi).all(axis=1)):
-            raise NotConverged(f"{what}: not finite near {float(left[tiny & ~fine][0]):g}")
+        with np.errstate(all="ignore"):
+            cliff = tiny & ~(np.ptp(phi, axis=1) < 60.0)
+        if cliff.any():
+            raise NotConverged(
+                f"{what}: not finite, or steeper than float64 resolves, near x ="
+                f" {float(field.sign * left[cliff][0]):g}"
+            )
         fine |= tiny
         extra = np.zeros(phi.shape) if kill is None else kill
         done.append((left[fine], right[fine], phi[fine], D[fine], extra[fine], size[fine]))

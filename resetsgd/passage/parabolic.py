@@ -231,7 +231,7 @@ def excess_ratio(p: Any, low: Any, high: Any, gap: Any) -> tuple[Any, Any, Any]:
     return tuple(part.reshape(shape) for part in result)  # type: ignore[return-value]
 
 
-def _blocks(mask: Array) -> list[Array]:
+def _blocks(mask: Any) -> list[Any]:
     """Places where a mask holds, a block at a time."""
     places = np.flatnonzero(mask)
     return [places[i : i + _BLOCK] for i in range(0, len(places), _BLOCK)]

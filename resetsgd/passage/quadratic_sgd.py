@@ -11,8 +11,9 @@ from resetsgd import domain
 from resetsgd.domain import Array, RealLike
 from resetsgd.errors import DomainError
 from resetsgd.passage.base import PassageTime
+from resetsgd.passage.operator_passage import OperatorPassage
 from resetsgd.passage.random_walk import RandomWalkPassage
-from resetsgd.passage.transfer import OperatorPassage, Panels, Transfer
+from resetsgd.passage.transfer import Panels, Transfer
 from resetsgd.processes.quadratic_sgd import QuadraticSGD
 from resetsgd.processes.random_walk import RandomWalk
 

@@ -11,7 +11,8 @@ from resetsgd.domain import Array, RealLike
 from resetsgd.errors import DomainError
 from resetsgd.passage.base import PassageTime
 from resetsgd.passage.jumps import Jump
-from resetsgd.passage.transfer import OperatorPassage, Panels, Transfer
+from resetsgd.passage.operator_passage import OperatorPassage
+from resetsgd.passage.transfer import Panels, Transfer
 from resetsgd.processes.random_walk import RandomWalk
 
 __all__ = ["RandomWalkPassage", "passage"]

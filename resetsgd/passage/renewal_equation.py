@@ -120,8 +120,8 @@ class March:
         Of times.
     kernel : callable
         Of t, shape (points, 1, 1), and u; may be singular at u = 0 as a power above -1.
-    start, initial : float
-        Up to ``start`` the solution is the constant ``initial``.
+    start : float
+        Up to here the solution is zero.
     cuts : ndarray
         Ages u between which the kernel is a polynomial, rising from above 0.
     kinks : ndarray
@@ -132,6 +132,8 @@ class March:
         How far back the kernel typically reaches.
     resolved : float
         Error on a panel, relative to the solution there, that is allowed in any case.
+    most : int
+        Panels after which it gives up.
     prepare : callable, optional
         Called with the ends of each panel that is tried, before ``kernel`` is.
     """
@@ -142,30 +144,30 @@ class March:
         kernel: Callable[[Array, Array], Any],
         *,
         start: float,
-        initial: float,
         cuts: Array,
         kinks: Array,
         tolerance: float,
         memory: float,
         resolved: float = _RESOLVED,
+        most: int = _MOST_PANELS,
         prepare: Callable[[float, float], Array] | None = None,
     ) -> None:
-        self.source, self.kernel, self.initial = source, kernel, initial
+        self.source, self.kernel = source, kernel
         self.cuts, self.kinks = cuts, np.sort(kinks[kinks > start * (1 + 1e-9)])
         self.tolerance, self.memory, self.prepare = tolerance, memory, prepare
-        self.resolved = resolved
+        self.resolved, self.most = resolved, most
         self.edges = [start]
         self.coefficients: list[Array] = []
-        self.areas = [initial * start]
+        self.areas = [0.0]
         self._step = 0.25 * start
         self._table = np.empty((0, _ORDER))
 
     def reach(self, t: float) -> None:
         """March on until the solution is known up to t."""
         while self.edges[-1] < t:
-            if len(self.coefficients) >= _MOST_PANELS:
+            if len(self.coefficients) >= self.most:
                 raise NotConverged(
-                    f"t = {t:g}: the law under this protocol needs more than {_MOST_PANELS} panels"
+                    f"t = {t:g}: the law under this protocol needs more than {self.most} panels"
                 )
             self._advance()
 
@@ -199,7 +201,7 @@ class March:
         extra = np.empty(0) if self.prepare is None else self.prepare(low, high)
         furthest = self.cuts[-1]
         known = np.array(self.edges)
-        known = known[known > low - furthest * (1.0 + 1e-12)] if self.initial == 0 else known
+        known = known[known > low - furthest * (1.0 + 1e-12)]
         cuts = np.unique(np.concatenate([self.cuts, extra])) if extra.size else self.cuts
         limits = np.minimum(furthest, times)[:, None]
         ages = np.concatenate(
@@ -210,8 +212,6 @@ class March:
             axis=1,
         )
         ages = np.concatenate([np.zeros((len(times), 1)), np.sort(ages, axis=1)], axis=1)
-        if self.initial != 0:
-            ages = np.concatenate([ages, limits], axis=1)
         lower, width = ages[:, :-1, None], np.diff(ages, axis=1)[..., None]
         share = np.broadcast_to(points, (*width.shape[:2], points.size)).copy()
         measure = width * weights
@@ -227,14 +227,15 @@ class March:
         weight = measure * self.kernel(times[place], u)
         back = times[place] - u
         own = back > low
-        known_part = np.bincount(
-            place[~own], weight[~own] * self.value(back[~own]), len(times)
-        )
+        known_part = np.bincount(place[~own], weight[~own] * self.value(back[~own]), len(times))
         local = 2.0 * (back[own] - low) / (high - low) - 1.0
         basis = legendre.legvander(local, _ORDER - 1)
         matrix = np.zeros((len(times), _ORDER))
         np.add.at(matrix, place[own], weight[own][:, None] * basis)
-        system, right = np.eye(len(times)) - matrix @ to_coefficients, self.source(times) + known_part
+        system, right = (
+            np.eye(len(times)) - matrix @ to_coefficients,
+            self.source(times) + known_part,
+        )
         if times[0] - low > 0.02 * self.memory and self.coefficients:
             # A panel far longer than the kernel sees nothing of what came before: it continues it.
             ends = (-1.0) ** np.arange(_ORDER) @ to_coefficients
@@ -252,9 +253,9 @@ class March:
     def value(self, t: Array) -> Any:
         """The solution at times that have been reached."""
         if not self.coefficients:
-            return np.full(np.shape(t), self.initial)
+            return np.zeros(np.shape(t))
         place, x = self._locate(t)
-        return np.where(t < self.edges[0], self.initial, _series(self._table, place, x))
+        return np.where(t < self.edges[0], 0.0, _series(self._table, place, x))
 
     def slope(self, t: Array) -> Any:
         """Derivative of the solution at times that have been reached."""
@@ -268,14 +269,14 @@ class March:
     def area(self, t: Array) -> Any:
         """Integral of the solution from 0 to times that have been reached."""
         if not self.coefficients:
-            return self.initial * t
+            return np.zeros(np.shape(t))
         _, _, integral = _tools()
         place, x = self._locate(t)
         edges = np.array(self.edges)
         wide = edges[place + 1] - edges[place]
         inner = _series(self._table @ integral.T, place, x)
         value = np.array(self.areas)[place] + 0.5 * wide * inner
-        return np.where(t < self.edges[0], self.initial * t, value)
+        return np.where(t < self.edges[0], 0.0, value)
 
 
 class Renewal:
@@ -326,7 +327,6 @@ class Renewal:
             self._source,
             self._kernel,
             start=self.start,
-            initial=0.0,
             cuts=np.unique(np.concatenate([self.cuts, jumps[jumps < self.last]])),
             kinks=sums_of(jumps, 5),
             # what is missed early on is missed in every trial

@@ -38,7 +38,7 @@ def restart(free: PassageTime, protocol: Protocol, then: PassageTime | None = No
         if getattr(protocol, "running", False):
             raise DomainError("then", then, "left out for a schedule of the clock 'run'")
         return Continued(free, protocol, then)
-    return (SidedRestarted if isinstance(free, Sided) else Restarted)(free, protocol)
+    return SidedRestarted(free, protocol) if isinstance(free, Sided) else Restarted(free, protocol)
 
 
 class Restarted(PassageTime):
@@ -74,10 +74,16 @@ class Restarted(PassageTime):
     def __init__(self, free: PassageTime, protocol: Protocol) -> None:
         self.free = free
         self.protocol = protocol
-        self._shape = domain.broadcast(free=np.empty(free.shape), protocol=np.empty(protocol.shape))
-        self.sources = tuple(  # type: ignore[misc]
-            dict.fromkeys((*free.sources, *protocol.sources, "pal2017"))
-        )
+        self._shape = free.shape
+        if protocol.shape:
+            self._shape = domain.broadcast(
+                free=np.empty(free.shape), protocol=np.empty(protocol.shape)
+            )
+
+    @property
+    def sources(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Those of the free passage time, the protocol, and of restart itself."""
+        return tuple(dict.fromkeys((*self.free.sources, *self.protocol.sources, "pal2017")))
 
     def __repr__(self) -> str:
         return f"{self.free!r}.under({self.protocol!r})"

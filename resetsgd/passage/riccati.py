@@ -139,9 +139,8 @@ def sweep(
                 plus_right, minus_right = _slow(slow[j, 1], root), _slow(slow[j, 1], -root)
                 plus, minus = _slow(slow[j, 2], root), _slow(slow[j, 2], -root)
                 start = w * h[j]
-                if zero_start:
-                    ratio = -1.0 + 0.0 * z
-                else:
+                ratio = -1.0 + 0.0 * z
+                if not zero_start:
                     ratio = (plus_left - start) / (start - minus_left)
                 later = ratio * np.exp(minus - plus)
                 w = (plus_right + later * minus_right) / (1.0 + later) / h[j]

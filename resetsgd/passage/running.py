@@ -43,16 +43,23 @@ class Run:
         self.late = Table(
             lambda t: np.asarray(free._survival(t)), even(np.log(self.start) - 1.0, top), 1e-14
         )
+        # up to the start nothing has arrived, and the rate may diverge there
+        nodes, weights = special.roots_legendre(16)
+        edges = np.log(self.start) + np.arange(-60.0, 0.1, 1.0)
+        x = 0.5 * (edges[1:] + edges[:-1]) + 0.5 * nodes[:, None]
+        self.early = np.exp(x).ravel()
+        self.early_weights = (0.5 * weights[:, None] * np.exp(x)).ravel()
         kinks = np.exp(self.hazard.edges)
         self.march = March(
-            lambda t: self.late(t) * np.exp(-self.factor * self.hazard.total(t)),
+            self._source,
             self._kernel,
             start=self.start,
-            initial=1.0,
             cuts=np.exp(self.late.edges),
             kinks=kinks,
-            tolerance=0.0,
+            tolerance=1e-14 * self.start,
             memory=np.inf,
+            resolved=1e-11,
+            most=400,
             prepare=self._prepare,
         )
 
@@ -61,8 +68,15 @@ class Run:
         self.march.memory = 1.0 / fastest if fastest > 0 else np.inf
         return np.asarray(_SPREAD / fastest) if fastest > 0 else np.empty(0)
 
-    def _kernel(self, t: Array, u: Array) -> Any:
-        at = t - u
+    def _source(self, t: Array) -> Any:
+        """No reset so far, or the last of them before the start."""
+        t = t[:, None]
+        kernel = self._kernel(t, t - self.early, self.early)
+        gone = np.exp(-self.factor * self.hazard.total(t[:, 0]))
+        return self.late(t[:, 0]) * gone + kernel @ self.early_weights
+
+    def _kernel(self, t: Array, u: Array, at: Any = None) -> Any:
+        at = t - u if at is None else at
         gone = self.hazard.total(t) - self.hazard.total(at)
         return self.factor * self.hazard.rate(at) * self.late(u) * np.exp(-self.factor * gone)
 
@@ -70,7 +84,8 @@ class Run:
         """Survival at finite times."""
         top = float(np.max(t, initial=0.0))
         self._reach(top)
-        return self.march.value(np.minimum(t, self.march.edges[-1])) * (t <= self.march.edges[-1])
+        end = self.march.edges[-1]
+        return np.where(t <= self.start, 1.0, self.march.value(np.minimum(t, end)) * (t <= end))
 
     def density(self, t: Array) -> Any:
         """Density at finite times."""
@@ -80,6 +95,8 @@ class Run:
 
     def _reach(self, top: float) -> None:
         march = self.march
+        if min(top, march.edges[-1] * 1.1) > np.exp(self.hazard.edges[-1]):
+            raise NotConverged("a run under this schedule goes through too many resets")
         while march.edges[-1] < top and self._last() > 1e-17:
             march.reach(min(top, march.edges[-1] * (1.0 + 1e-9)))
 
@@ -133,7 +150,7 @@ class Run:
             value = self.factor * self.hazard.rate(t)
         else:
             value = t**power * np.exp(-s * t)
-        value = value * self.march.value(t.ravel()).reshape(t.shape)
+        value = value * np.where(t < self.start, 1.0, self.march.value(t))
         return np.sum(0.5 * (high - low) * (weights @ value))
 
 

@@ -387,7 +387,9 @@ class TelegraphExit(_Run, Sided):
             return (m / (s + 2.0 * gamma) + e * x) / zeta + (m * (s + gamma) + e) * zeta * _bend(z)
 
         value = slope(self._across, 1.0) - slope(self._across - near, toward)
-        return value - np.where((toward > 0) & (toward < 1), 0.25 / gamma / np.cosh(c / 2) ** 2, 0.0)
+        return value - np.where(
+            (toward > 0) & (toward < 1), 0.25 / gamma / np.cosh(c / 2) ** 2, 0.0
+        )
 
     # Moments ---------------------------------------------------------------------------------
 
@@ -495,9 +497,7 @@ class TelegraphExit(_Run, Sided):
         left = self._past(t)[1]
         if not left.any():
             return value
-        late = invert(
-            lambda s: np.exp(self._log_laplace_side(side, s)), np.where(left, t, 1.0)
-        )
+        late = invert(lambda s: np.exp(self._log_laplace_side(side, s)), np.where(left, t, 1.0))
         return np.where(left, late, value)
 
     def _density(self, t: Array) -> Any:

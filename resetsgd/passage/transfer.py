@@ -12,7 +12,6 @@ that a panel may be wider than a jump.
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Protocol
@@ -22,10 +21,8 @@ from numpy.polynomial.legendre import leggauss, legvander
 from scipy import linalg
 
 from resetsgd.domain import Array
-from resetsgd.passage.base import QUIET
-from resetsgd.passage.lattice_time import LatticeTime
 
-__all__ = ["Kernel", "OperatorPassage", "Panels", "Transfer", "assemble"]
+__all__ = ["Kernel", "Panels", "Transfer", "assemble"]
 
 _INNER = 20
 """Nodes of a piece on which the kernel is integrated."""
@@ -218,10 +215,11 @@ class Transfer:
     @cached_property
     def _series(self) -> Array:
         """w, w' and w''/2 at z = 1 of w = (1 - z K)^-1 1, one elimination."""
-        one, zero = np.ones(len(self.matrix)), np.zeros(1)
+        one, zero = np.ones((len(self.matrix), 1)), np.zeros(1)
         first = self._positively(zero, one)
         second = self._positively(zero, self.matrix @ first)
-        return np.stack([first, second, self._positively(zero, self.matrix @ second)])
+        third = self._positively(zero, self.matrix @ second)
+        return np.stack([first[:, 0], second[:, 0], third[:, 0]])
 
     def _positively(self, u: Array, right: Array) -> Array:
         """(1 - z K)^-1 right for one u, by sums of positive terms.
@@ -231,30 +229,35 @@ class Transfer:
         """
         z = np.exp(-u[0])
         chance, stop = z * self.matrix, z * self.leaves - np.expm1(-u[0])
-        x = right + 0.0 * stop
+        x = right + 0.0 * stop[:, None]
         pivots = np.empty_like(stop)
         for k in range(len(x) - 1, -1, -1):
             pivots[k] = stop[k] + chance[k, :k].sum()
             share = chance[:k, k] / pivots[k]
             chance[:k, :k] += np.multiply.outer(share, chance[k, :k])
             stop[:k] += share * stop[k]
-            x[:k] += share * x[k]
+            x[:k] += np.multiply.outer(share, x[k])
         for k in range(len(x)):
             x[k] = (x[k] + chance[k, :k] @ x[:k]) / pivots[k]
         return np.asarray(x)
 
-    def patient(self, u: Array) -> Array:
-        """v = 1 - G for u so small that rounding would count once for each of many steps."""
+    def patient(self, u: Array) -> tuple[Array, Array]:
+        """log G and 1 - G for u so small that rounding would count for each of many steps."""
         out = np.empty((len(u), len(self.starts)), dtype=u.dtype)
+        log_value = np.empty_like(out)
+        both = np.stack([np.ones(len(self.matrix)), self.leaves], axis=-1)
         for i, point in enumerate(u):
             z, rise = np.exp(-point), np.expm1(-point)
             if np.abs(point) * self.longest < 1e-5:
                 first, second, third = self._series
                 solved = first + rise * (second + rise * third)
+                out[i] = -rise * (1.0 + z * (self.rows @ solved))
+                log_value[i] = np.log1p(-out[i])
             else:
-                solved = self._positively(u[i : i + 1], np.ones(len(self.matrix)))
-            out[i] = -rise * (1.0 + z * (self.rows @ solved))
-        return out
+                solved = self.rows @ self._positively(u[i : i + 1], both)
+                out[i] = -rise * (1.0 + z * solved[:, 0])
+                log_value[i] = np.log(self.row_leaves + z * solved[:, 1]) - point
+        return log_value, out
 
     @cached_property
     def _schur(self) -> tuple[Any, Any]:
@@ -370,43 +373,3 @@ class Transfer:
             tail = np.where(self.far, grown, tail)
             log_value = np.where(self.far, log_value - drop, log_value)
         return log_value, rest[:, None] * tail
-
-
-class OperatorPassage(LatticeTime):
-    """A passage time known by two discretisations of one transfer operator.
-
-    The finer one gives the values, the distance between them the error: what differs by more than
-    1e-10 raises ``NotConverged``. A subclass supplies ``_operator(order)``, the discretisation with
-    so many nodes a panel.
-    """
-
-    @abstractmethod
-    def _operator(self, order: int) -> Transfer:
-        """The discretisation with so many nodes a panel."""
-
-    @cached_property
-    def _pair(self) -> tuple[Transfer, Transfer]:
-        return self._operator(18), self._operator(14)
-
-    @QUIET
-    def _generate(self, u: Array) -> tuple[Array, Array, Array]:
-        fine, coarse = self._pair
-        log_value, minus = fine.solve(u)
-        other, other_minus = coarse.solve(u)
-        near = np.abs(minus) < 0.5
-        error = np.where(
-            near, np.abs(other_minus / minus - 1.0), np.abs(np.expm1(other - log_value))
-        )
-        nothing = np.isneginf(np.real(log_value)) & np.isneginf(np.real(other))
-        error = np.where(nothing, 0.0, error)
-        # rounding, which both share, counts once for each step spent before the target
-        floor = (
-            8.0 * np.finfo(np.float64).eps * np.minimum(1.0 / np.abs(np.expm1(-u)), fine.longest)
-        )
-        if fine.compact:
-            long = np.flatnonzero((floor > 1e-12) & (np.real(u) >= 0))
-            minus[long] = fine.patient(u[long])
-            error[long] = np.abs(coarse.patient(u[long]) / minus[long] - 1.0)
-            floor[long] = 1e-14
-        error = np.maximum(error, floor[:, None])
-        return log_value, minus, error

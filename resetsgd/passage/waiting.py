@@ -248,6 +248,8 @@ class _Pair:
         if self.closed:
             self._check(self.expect(np.ones_like) - np.exp(log_arrive))
         else:
+            self.late = self._late(t)
+            self.ended = law.waiting_density(t) * self._decay(t)
             area = np.where(self.s == 0, 0.0, self.s * self.duration())
             stays = np.where(law.never & (self.s == 0), self.missing, 0.0)
             self._check(self.success() + self.failed(0) + area + stays - 1.0)
@@ -303,8 +305,7 @@ class _Pair:
     def duration(self) -> Any:
         """Integral of exp(-st) P(T > t) P(R > t)."""
         if not self.closed:
-            t = self.grid.t
-            return self.grid.sum(self._late(t) * self._keep(t))
+            return self.grid.sum(self.late * self._keep(self.grid.t))
         return self.expect(self._spent) + self._stuck(self.law.waiting_mean())
 
     def _stuck(self, value: Any) -> Any:
@@ -314,9 +315,7 @@ class _Pair:
     def failed(self, power: int) -> Any:
         """E[R^power exp(-sR); R < T]."""
         if not self.closed:
-            t = self.grid.t
-            ended = self.law.waiting_density(t) * self._decay(t)
-            return self.grid.sum(self._late(t) * ended * t**power)
+            return self.grid.sum(self.late * self.ended * self.grid.t**power)
         huge = np.full(self.law.shape, 1e300)
         limit = self.law.waiting_early(huge, power) if power > 1 else self.law.waiting_mean()
         return self.expect(lambda t: self.law.waiting_early(t, power)) + self._stuck(limit)
@@ -325,9 +324,11 @@ class _Pair:
         """-d/d log(frequency) of success and duration."""
         law, t = self.law, self.grid.t
         if not self.closed:
-            return self.expect(law.waiting_tilt), self.grid.sum(self._late(t) * law.waiting_tilt(t))
+            return self.expect(law.waiting_tilt), self.grid.sum(self.late * law.waiting_tilt(t))
         limit = law.waiting_tilt_area(np.full(law.shape, 1e300))
-        return self.expect(law.waiting_tilt), self.expect(law.waiting_tilt_area) + self._stuck(limit)
+        return self.expect(law.waiting_tilt), self.expect(law.waiting_tilt_area) + self._stuck(
+            limit
+        )
 
 
 def _atoms_of(free: PassageTime, shape: tuple[int, ...]) -> tuple[Array, Array]:
@@ -379,7 +380,9 @@ class _Steps:
 
     def expect(self, function: Callable[[Any], Any]) -> Any:
         """E[g(T)] for g that vanishes where T is beyond the sum."""
-        value = np.broadcast_to(function(self.at.reshape(-1, *(1,) * len(self.shape))), (self.at.size, *self.shape))
+        value = np.broadcast_to(
+            function(self.at.reshape(-1, *(1,) * len(self.shape))), (self.at.size, *self.shape)
+        )
         return np.sum(self.weights * value.reshape(self.at.size, -1).T, axis=1).reshape(self.shape)
 
     def failed(self, power: int) -> Any:
@@ -509,7 +512,9 @@ def _atomic_moments(free: PassageTime, times: Array, masses: Array) -> WaitingMo
     tilt = np.sum(masses * times * np.asarray(free.density(times)), axis=0)
     if not has_density(free):
         return WaitingMoments(success, np.sum(masses * duration, axis=0), spread, *failed)
-    return WaitingMoments(success, np.sum(masses * duration, axis=0), spread, *failed, tilt, failed[0])
+    return WaitingMoments(
+        success, np.sum(masses * duration, axis=0), spread, *failed, tilt, failed[0]
+    )
 
 
 class Waits:

@@ -100,7 +100,9 @@ class _Wave:
         negligible. For E below about 2; half the variance at s = 0.
         """
         at = self.at
-        unit = np.where(self.root > 0, 2.0 * at._D / np.where(self.root > 0, self.root, 1.0), np.inf)
+        unit = np.where(
+            self.root > 0, 2.0 * at._D / np.where(self.root > 0, self.root, 1.0), np.inf
+        )
         half, unit = np.broadcast_arrays(0.5 * at._x, unit)
         edges = np.minimum(_PANELS.reshape(-1, *(1,) * half.ndim) * np.minimum(unit, 1e300), half)
         edges = np.where(np.isinf(unit) & (edges > 0), half, edges)

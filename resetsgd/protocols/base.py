@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import MISSING, dataclass, field, fields
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, Self
 from typing import Protocol as Interface
 
 import numpy as np
 
 from resetsgd.domain import Array, Real
-from resetsgd.protocols.overhead import Overhead
+from resetsgd.protocols.overhead import NO_OVERHEAD, Overhead
 
 __all__ = ["Clocked", "Protocol", "Trial", "hat_weights", "spent"]
 
@@ -114,6 +115,9 @@ class Protocol(ABC):
     """Whether the mean of a sample of times is smooth in the parameter."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.overhead, float) and self.overhead == 0.0:  # the usual case, quickly
+            object.__setattr__(self, "_lost", NO_OVERHEAD)
+            return
         lost = Overhead(self.overhead)
         if lost.fixed:
             object.__setattr__(self, "overhead", lost.mean)
@@ -139,7 +143,7 @@ class Protocol(ABC):
     def __hash__(self) -> int:
         return hash(self._key())
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """Common shape of the parameters."""
         return np.broadcast_shapes(*(np.shape(getattr(self, item.name)) for item in fields(self)))

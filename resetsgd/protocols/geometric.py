@@ -37,10 +37,10 @@ class Geometric(Protocol):
     order : {"move-coin-look", "move-look-coin"}
         Whether an arrival in the step of a reset is lost (default, the published training method)
         or counts.
-    success : float or array, default 1
-        Probability that a reset works; otherwise nothing happens, and no time is lost.
     overhead : float, array or frozen distribution of ``scipy.stats``, default 0
         Time lost at each reset that works; the next coin comes one step after it.
+    success : float or array, default 1
+        Probability that a reset works; otherwise nothing happens, and no time is lost.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from resetsgd import domain
 from resetsgd.domain import Array, Real
 from resetsgd.errors import DomainError
 
-__all__ = ["Overhead"]
+__all__ = ["NO_OVERHEAD", "Overhead"]
 
 
 class Overhead:
@@ -32,18 +32,16 @@ class Overhead:
     def __init__(self, value: Any) -> None:
         self.fixed = not (hasattr(value, "ppf") and hasattr(value, "rvs"))
         self.law = value
+        self.none = False
+        """Whether no time is lost."""
         if self.fixed:
             self.mean: Real = domain.nonnegative("overhead", value)
             self.var: Real = domain.plain(np.zeros(np.shape(self.mean)))
+            self.none = not np.any(self.mean)
             return
         self.mean, self.var = float(value.mean()), float(value.var())
         if value.support()[0] < 0 or not np.isfinite(self.mean):
             raise DomainError("overhead", value, "a time >= 0 or a law of such, of finite mean")
-
-    @property
-    def none(self) -> bool:
-        """Whether no time is lost."""
-        return self.fixed and not np.any(self.mean)
 
     def lasting(self, s: Any) -> Any:
         """(1 - E[exp(-sC)])/s for real or complex s; the mean at s = 0.
@@ -74,6 +72,10 @@ class Overhead:
         if self.fixed:
             return np.broadcast_to(self.mean, shape)
         return np.asarray(self.law.rvs(size=shape, random_state=generator), dtype=np.float64)
+
+
+NO_OVERHEAD = Overhead(0.0)
+"""The default."""
 
 
 @lru_cache(maxsize=1)

@@ -23,13 +23,13 @@ class Poisson(Protocol):
     ----------
     rate : float or array
         Resets per unit time, 1/time. Zero (never) or positive, finite.
+    overhead : float, array or frozen distribution of ``scipy.stats``, default 0
+        Time lost at each reset that works.
     success : float or array, default 1
         Probability that a reset works; otherwise nothing happens, and no time is lost.
     partial : float, optional
         Each reset multiplies the distance to the target by this factor, in [0, 1), instead of going
         back to the start. For drift-diffusion to a point only.
-    overhead : float, array or frozen distribution of ``scipy.stats``, default 0
-        Time lost at each reset that works.
 
     Raises
     ------

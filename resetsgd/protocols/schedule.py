@@ -22,8 +22,7 @@ _ORDER = 16
 _LOW, _HIGH, _WIDTH = np.log(1e-60), np.log(1e60), 0.5
 _ENOUGH = 800.0
 """Cumulative hazard after which nothing is left in float64."""
-_MOST = 20_000
-_EXCESS = 1e-3
+_MOST = 40_000
 
 
 class Hazard:
@@ -63,29 +62,37 @@ class Hazard:
             if np.isfinite(sums[: len(edges) - 1]).all():
                 break
         low, high = edges[:-1], edges[1:]
-        done: list[tuple[Array, Array, Array]] = []
-        count = 0
-        for _ in range(48):
-            found = self._to_coefficients @ self._values(low, high, nodes)
+        found = self._to_coefficients @ self._values(low, high, nodes)
+        signs = (-1.0) ** np.arange(_ORDER)
+        for _ in range(60):
             last = np.max(np.abs(found[-2:]), axis=0)
             top = np.max(np.abs(found), axis=0)
-            bad = (last > 1e-13 * top) & (last * least > 1e-15) & (high - low > 1e-9)
-            done.append((low[~bad], high[~bad], found[:, ~bad]))
-            count += low.size
+            # a jump may hide between the last node and the end of a panel
+            gap = np.abs(found.sum(axis=0)[:-1] - (signs @ found)[1:])
+            jumps = gap > 1e-9 * np.maximum(top[:-1], top[1:])
+            bad = last > 1e-13 * top
+            bad[:-1] |= jumps
+            bad[1:] |= jumps
+            step = np.where(jumps, np.maximum(top[:-1], top[1:]), 0.0)
+            worst = np.maximum(last, np.maximum(np.append(step, 0.0), np.append(0.0, step)))
+            bad &= ((high - low) * worst * least > 1e-12) & (high - low > 4e-15)
             if not bad.any():
                 break
-            if count > _MOST:
+            if low.size > _MOST:
                 raise NotConverged(
                     "the rate changes too often to be resolved before a reset is certain: give it"
                     " a larger factor"
                 )
-            low, high, middle = low[bad], high[bad], 0.5 * (low[bad] + high[bad])
-            low, high = np.concatenate([low, middle]), np.concatenate([middle, high])
-        low = np.concatenate([part[0] for part in done])
-        order = np.argsort(low)
-        high = np.concatenate([part[1] for part in done])[order]
-        self._coefficients = np.concatenate([part[2] for part in done], axis=1)[:, order].T
-        self.edges = np.append(low[order], high[-1])
+            middle = 0.5 * (low[bad] + high[bad])
+            left = np.concatenate([low[bad], middle])
+            right = np.concatenate([middle, high[bad]])
+            new = self._to_coefficients @ self._values(left, right, nodes)
+            low = np.concatenate([low[~bad], left])
+            order = np.argsort(low)
+            low, high = low[order], np.concatenate([high[~bad], right])[order]
+            found = np.concatenate([found[:, ~bad], new], axis=1)[:, order]
+        self._coefficients = np.ascontiguousarray(found.T)
+        self.edges = np.append(low, high[-1])
         half = 0.5 * np.diff(self.edges)
         first = float(np.exp(_LOW) * self._rates(np.exp(np.array([_LOW])))[0])
         self._rise = half[:, None] * (self._coefficients @ self._integral)
@@ -134,7 +141,8 @@ class Hazard:
     def rate(self, t: Any) -> Any:
         """The rate at times."""
         t = np.asarray(t, dtype=np.float64)
-        return np.maximum(self._series(self._coefficients, t)[1], 0.0) / np.maximum(t, 1e-300)
+        t = np.maximum(t, np.exp(self.edges[0]))
+        return np.maximum(self._series(self._coefficients, t)[1], 0.0) / t
 
     def total(self, t: Any) -> Any:
         """Integral of the rate from 0."""
@@ -147,15 +155,21 @@ class Hazard:
         total = np.asarray(total, dtype=np.float64)
         place = np.clip(np.searchsorted(self._sums, total) - 1, 0, len(self.edges) - 2)
         low, high = self.edges[place], self.edges[place + 1]
-        for _ in range(54):
-            middle = 0.5 * (low + high)
-            below = self.total(np.exp(middle)) < total
-            low, high = np.where(below, middle, low), np.where(below, high, middle)
-        return np.where(total > self._sums[-1], np.inf, np.exp(0.5 * (low + high)))
+        x = 0.5 * (low + high)
+        for step in range(12):  # Newton's method in log time, kept within the bracket
+            t = np.exp(x)
+            gap = self.total(t) - total
+            low, high = np.where(gap < 0, x, low), np.where(gap < 0, high, x)
+            rise = t * self.rate(t)
+            x = x - gap / np.where(rise > 0, rise, np.inf)
+            outside = ~((x > low) & (x < high)) | (step < 2)
+            x = np.where(outside, 0.5 * (low + high), x)
+        return np.where(total > self._sums[-1], np.inf, np.exp(x))
 
     def kinks(self) -> Array:
         """Times at which the rate jumps or bends: where the panels have become tiny."""
-        return np.unique(np.exp(self.edges[1:][np.diff(self.edges) < 1e-8]))
+        kinks = np.exp(self.edges[1:][np.diff(self.edges) < 1e-12])
+        return np.asarray(kinks[np.append(True, np.diff(kinks) > 1e-9 * kinks[1:])[: kinks.size]])
 
 
 @lru_cache(maxsize=32)
@@ -234,7 +248,13 @@ class Schedule(WaitingTime):
         """The rate without the factor, and its integral."""
         factors = np.asarray(self.factor)
         least = float(np.min(factors[factors > 0])) if (factors > 0).any() else 1.0
-        return _hazard(self.rate_function, int(np.floor(np.log2(least))))
+        power = int(np.floor(np.log2(least)))
+        if not self.running:
+            return _hazard(self.rate_function, power)
+        try:  # a run lives through many resets, a waiting time through one
+            return _hazard(self.rate_function, power - 6)
+        except NotConverged:
+            return _hazard(self.rate_function, power - 2)
 
     @classmethod
     def at_frequency(cls, frequency: Any, **fixed: Any) -> Self:

@@ -18,7 +18,7 @@ import numpy as np
 from resetsgd.domain import Array
 
 if TYPE_CHECKING:
-    from resetsgd.sgd.quadratic import Bowl
+    from resetsgd.sgd.bowl import Bowl
 
 __all__ = ["discrete", "ends", "slope"]
 

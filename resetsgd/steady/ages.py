@@ -59,6 +59,10 @@ class Ages(ABC):
         """1 - E[exp(-sA)], s >= 0."""
         return np.where(self.never, 1.0, self.expect(lambda u: -np.expm1(-s * u)))
 
+    def exposure(self, s: Any) -> Any:
+        """E of the integral of exp(-su) over (0, A), s > 0."""
+        return self.fall(s) / s
+
     def spread(self, s: Any) -> Any:
         """Var[exp(-sA)], s >= 0."""
         fall = self.fall(s)
@@ -114,12 +118,18 @@ class PoissonAges(Ages):
     def expect(self, function: Callable[[Any], Any], marks: Any = None) -> Any:
         """By quadrature over r exp(-ru) on (0, limit); arbitrary where there is no reset."""
         rate = np.where(self.never, 1.0, self.rate)
-        upper = np.minimum(745.0 / rate, self.limit)
-        # r/(1 - exp(-r limit)), at rate zero uniform on (0, limit)
-        height = np.where(rate > 0, rate / -np.expm1(-rate * self.limit), 1.0 / self.limit)
-        shape = np.shape(function(upper))
-        upper = np.broadcast_to(upper, shape)
-        value = integrate(lambda u: function(u) * (height * np.exp(-rate * u)), upper, marks)
+        # in units of 1/r, or of the limit at rate zero, so that nothing overflows
+        unit = np.where(rate > 0, 1.0 / rate, self.limit)
+        decay = np.where(rate > 0, 1.0, 0.0)
+        whole = np.where(rate > 0, rate * self.limit, 1.0)
+        height = np.where(rate > 0, 1.0 / -np.expm1(-whole), 1.0)
+        shape = np.shape(function(np.zeros(unit.shape)))
+        upper = np.broadcast_to(np.minimum(745.0, whole), shape)
+        if marks is not None:
+            marks = np.clip(np.where(np.isnan(marks / unit), 0.0, marks / unit), 0.0, 1e3)
+        value = integrate(
+            lambda x: function(x * unit) * (height * np.exp(-decay * x)), upper, marks
+        )
         return np.where(upper > 0, value, function(np.zeros(shape)))
 
     def mean(self) -> Any:
@@ -139,6 +149,10 @@ class PoissonAges(Ages):
     def fall(self, s: Any) -> Any:
         """s/(r + s)."""
         return s / (self.rate + s) if self._endless else super().fall(s)
+
+    def exposure(self, s: Any) -> Any:
+        """1/(r + s)."""
+        return 1.0 / (self.rate + s) if self._endless else super().exposure(s)
 
     def spread(self, s: Any) -> Any:
         """r/(r + 2s) - r²/(r + s)², without the cancellation."""

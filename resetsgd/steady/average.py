@@ -52,7 +52,8 @@ def age_average(
     Notes
     -----
     The age is exponential (Poisson), uniform (Sharp) or geometric (Geometric: a look after the coin
-    finds age k with probability p (1-p)^k).
+    finds age k with probability p (1-p)^k); for any other law of waiting times R its density is
+    P(R > age)/E[R].
 
     **Source**: M. R. Evans, S. N. Majumdar, G. Schehr, J. Phys. A 53, 193001 (2020), section 2.
 

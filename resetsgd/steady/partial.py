@@ -132,17 +132,26 @@ class PartialDiffusion(PartialState):
         return np.exp(log_value)
 
     def _fourier(self, x: Array, kernel: str) -> Any:
-        """Fourier inversion by Gauss–Legendre pieces in q, in units of the standard deviation."""
-        nodes, weights = (np.asarray(a) for a in special.roots_legendre(32))
+        """Fourier inversion, places of like distance together: far ones need finer pieces."""
         width = np.asarray(self.std())
         y = (x - np.asarray(self.reset_to)) / width
-        shape = np.broadcast_shapes(y.shape, self.shape)
-        y = np.broadcast_to(y, shape)
+        y = np.broadcast_to(y, np.broadcast_shapes(y.shape, self.shape))
+        if self.shape:
+            return self._pieces(y, width, kernel)
+        total = np.empty(y.shape)
+        size = np.digitize(np.abs(y), [2.0, 8.0, 32.0, 128.0])
+        for group in np.unique(size):
+            total[size == group] = self._pieces(y[size == group], width, kernel)
+        return total
+
+    def _pieces(self, y: Array, width: Array, kernel: str) -> Any:
+        """Gauss–Legendre pieces in q, in units of the standard deviation."""
+        nodes, weights = (np.asarray(a) for a in special.roots_legendre(32))
         reach = max(1.0, float(np.max(np.abs(y), initial=0.0)))
-        total: Any = np.zeros(shape)
+        total: Any = np.zeros(y.shape)
         low, piece = 0.0, min(1.0, 8.0 / reach)
         while low < 1e5:
-            q = (low + 0.5 * piece * (1.0 + nodes)).reshape(-1, *(1,) * len(shape))
+            q = (low + 0.5 * piece * (1.0 + nodes)).reshape(-1, *(1,) * y.ndim)
             weight = (0.5 * piece * weights).reshape(q.shape)
             turned = self._characteristic(q / width) * np.exp(-1j * q * y)
             part = turned.real if kernel == "density" else turned.imag / q

@@ -64,21 +64,22 @@ class Propagator(ABC):
         var = self.var(u)
         gap = x - self.mean(u)
         value = np.exp(-0.5 * gap * (gap / var)) / (_ROOT * np.sqrt(var))
-        return np.where(var > 0, value, 0.0)
+        return np.where((var > 0) & ~np.isnan(value), value, 0.0)
 
     @np.errstate(all="ignore")
+    def _standard(self, x: Any, u: Any) -> Any:
+        """How many standard deviations x lies above the mean; 0 in an endlessly wide cloud."""
+        gap, var = x - self.mean(u), self.var(u)
+        value = np.where(var > 0, gap / np.sqrt(var), np.where(gap >= 0, np.inf, -np.inf))
+        return np.where(np.isnan(value), 0.0, value)
+
     def cdf(self, x: Any, u: Any) -> Any:
         """P(X <= x) at age u."""
-        gap = x - self.mean(u)
-        var = self.var(u)
-        return np.where(var > 0, special.ndtr(gap / np.sqrt(var)), np.where(gap >= 0, 1.0, 0.0))
+        return special.ndtr(self._standard(x, u))
 
-    @np.errstate(all="ignore")
     def survival(self, x: Any, u: Any) -> Any:
         """P(X > x) at age u."""
-        gap = x - self.mean(u)
-        var = self.var(u)
-        return np.where(var > 0, special.ndtr(-gap / np.sqrt(var)), np.where(gap < 0, 1.0, 0.0))
+        return special.ndtr(-self._standard(x, u))
 
     @np.errstate(all="ignore")
     def marks(self, x: Any) -> Any:
@@ -157,9 +158,12 @@ class Trapped(Propagator):
         """x0 - d (1 - exp(-k u)): exact next to the start, where the cloud is narrow."""
         return self.start + self._d * np.expm1(-self._k * u)
 
+    @np.errstate(all="ignore")
     def var(self, u: Any) -> Any:
-        """(D/k) (1 - exp(-2 k u))."""
-        return -(self._D / self._k) * np.expm1(-2.0 * self._k * u)
+        """(D/k) (1 - exp(-2 k u)), from 2 D u where that is young."""
+        turns = 2.0 * self._k * u
+        young = 2.0 * self._D * u * np.where(turns > 0, -np.expm1(-turns) / turns, 1.0)
+        return np.where(turns < 1.0, young, -(self._D / self._k) * np.expm1(-turns))
 
     @np.errstate(all="ignore")
     def passing(self, x: Any) -> tuple[Any, Any]:
@@ -185,8 +189,10 @@ class Trapped(Propagator):
 
     def mixed_var(self, ages: Ages) -> Any:
         """(D/k) (1 - E[exp(-2kA)]) + d² Var[exp(-kA)]."""
-        warm = self._D / self._k * ages.fall(2.0 * self._k)
-        return warm + self._d * (self._d * ages.spread(self._k))
+        with np.errstate(all="ignore"):
+            warm = self._D * (2.0 * ages.exposure(np.minimum(2.0 * self._k, 1.79e308)))
+            pulled = self._d * (self._d * ages.spread(self._k))
+        return warm + np.where(np.isnan(pulled), 0.0, pulled)
 
 
 def propagator(process: Process, start: RealLike, name: str = "reset_to") -> Propagator:

@@ -272,7 +272,8 @@ class Mixture(State):
                 "cdf": special.ndtr(gap),
                 "survival": special.ndtr(-gap),
             }
-            return np.where(never, rest[function], mixed)
+            value_there = np.where(np.isnan(rest[function]), 0.0, rest[function])
+            return np.where(never, value_there, mixed)
 
         return self._total(of)
 

@@ -2,9 +2,12 @@
 
 :mod:`~resetsgd.symbolic.symbols` holds the named symbols, :mod:`~resetsgd.symbolic.renewal` what
 resetting does to *any* passage time, :mod:`~resetsgd.symbolic.drift_diffusion` the passage of a
-drifting, diffusing particle, :mod:`~resetsgd.symbolic.optimum` when and how often to reset it. Each
-expression is derived, not asserted, by a script in ``theory/``; the numbers that the library
-returns come from the arranged float64 forms in :mod:`resetsgd.passage`, never from these.
+drifting, diffusing particle, :mod:`~resetsgd.symbolic.optimum` when and how often to reset it,
+:mod:`~resetsgd.symbolic.stationary` where it sits under resetting,
+:mod:`~resetsgd.symbolic.regression` what resets make of learning noisy labels. Each expression is
+derived, not asserted, by a script in ``theory/``; the numbers that the library returns come from
+the arranged float64 forms in :mod:`resetsgd.passage`, :mod:`resetsgd.steady` and
+:mod:`resetsgd.sgd`, never from these.
 
 Examples
 --------
@@ -26,9 +29,25 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from resetsgd.symbolic import drift_diffusion, optimum, renewal, symbols
+from resetsgd.symbolic import (
+    drift_diffusion,
+    optimum,
+    quadratic_sgd,
+    regression,
+    renewal,
+    stationary,
+    symbols,
+)
 
-__all__ = ["drift_diffusion", "optimum", "renewal", "symbols"]
+__all__ = [
+    "drift_diffusion",
+    "optimum",
+    "quadratic_sgd",
+    "regression",
+    "renewal",
+    "stationary",
+    "symbols",
+]
 
 if TYPE_CHECKING:
     from resetsgd.symbolic.expressions import Expression

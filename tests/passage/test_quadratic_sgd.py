@@ -25,14 +25,14 @@ def test_one_dimension_is_a_contracting_walk() -> None:
     assert a.mean() == pytest.approx(b.mean(), rel=1e-13)
     # wrong: the noise taken as a standard deviation instead of a covariance
     twin = rs.first_passage(sgd(rate=0.2, h=1.5, c=2.0), [1.0, 2.0], 0.3)
-    assert (np.abs(twin.mean() / a.mean() - 1.0) > 0.05).all()
+    assert (np.abs(twin.mean() / a.mean() - 1.0) > 0.03).all()
 
 
 def chain(d: int, contraction: float, width: float, level: float, start: float, z: float) -> float:
     """(1 - G)/(1 - z) of the squared radius, by scipy's noncentral chi-square on many nodes."""
     inward = start > level
-    edges = np.linspace(level, level + 60 * width, 61) if inward else np.linspace(0.0, level, 31)
-    nodes, weights = np.polynomial.legendre.leggauss(16)
+    edges = np.linspace(level, level + 22 * width, 23) if inward else np.linspace(0.0, level, 9)
+    nodes, weights = np.polynomial.legendre.leggauss(12)
     half = 0.5 * np.diff(edges)[:, None]
     r, w = (edges[:-1, None] + half + half * nodes).ravel(), (half * weights).ravel()
 
@@ -83,12 +83,12 @@ def test_simulated_descent_to_a_loss() -> None:
 
 
 def test_long_passages_keep_their_digits() -> None:
-    """A rise to thirty times the stationary loss takes 1e15 steps; doubling the noise is seen."""
+    """A rise to thirty times the stationary loss takes 1e15 steps, and is memoryless."""
     T = rs.first_passage(sgd(3), 0.0, 2.0)
     assert T.mean() > 1e15
     assert T.cv() == pytest.approx(1.0, abs=1e-9)
     rate = 1.0 / T.mean()
-    assert T.under(rs.Poisson(rate)).mean() == pytest.approx(T.mean(), rel=1e-6)
+    assert T.under(rs.Poisson(rate)).mean() == pytest.approx(T.mean(), rel=1e-10)
 
 
 @pytest.mark.parametrize(

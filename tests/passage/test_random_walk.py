@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,7 @@ def pollaczek_spitzer(characteristic: Any, z: float, lam: float) -> float:
 
     total = 0.0
     edges = [0.0, 0.02, 0.2, 1.0, 3.0, 10.0, 40.0, 200.0, 1e4]
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         total -= quad(even, low, high, epsabs=1e-14, epsrel=1e-13, limit=200)[0] / np.pi
         total += quad(odd, max(low, 1e-12), high, epsabs=1e-14, epsrel=1e-13, limit=200)[0] / np.pi
     return float(np.exp(total) / np.sqrt(1.0 - z) / lam)
@@ -114,9 +115,9 @@ def test_drift_makes_the_mean_finite_or_arrival_uncertain() -> None:
     assert walk(GAUSS).mean() == np.inf
     assert away.mean() == np.inf
     # Cramér: P(arrive) = C exp(-2 m x / sigma²), C < 1
-    ratio = walk(stats.norm(0.2, 1.0), 30.0).laplace(0.0) / walk(stats.norm(0.2, 1.0), 29.0).laplace(
-        0.0
-    )
+    ratio = walk(stats.norm(0.2, 1.0), 30.0).laplace(0.0) / walk(
+        stats.norm(0.2, 1.0), 29.0
+    ).laplace(0.0)
     assert ratio == pytest.approx(np.exp(-0.4), rel=1e-11)
     assert 0.0 < away.laplace(0.0) < np.exp(-2.0)
 

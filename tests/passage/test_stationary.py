@@ -142,6 +142,16 @@ def test_any_protocol_agrees_with_quadrature_over_its_waiting_times(
     assert abs(wrong.density(x) / law - 1.0) > 1e-3
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda p: type(p).__name__)
+def test_age_averages_of_curves_agree_with_the_law_of_the_age(protocol: rs.Protocol) -> None:
+    """exp(-t) on a grid of 0.02, against the relaxation that a trap of stiffness 1 averages."""
+    times = np.linspace(0.0, 200.0, 10_001)
+    found = rs.age_average(np.exp(-times), protocol, times=times, tail="hold")
+    trap = rs.stationary(rs.OrnsteinUhlenbeck(1.0, 0.0, 1.0), protocol, 1.0)
+    assert found == pytest.approx(trap.mean(), rel=2e-4)  # linear interpolation
+    assert found != pytest.approx(rs.age_average(np.exp(-times), rs.Sharp(9.0), times=times))
+
+
 def test_infinite_mean_ages_and_heavy_tails() -> None:
     assert rs.stationary(FREE, rs.Pareto(1.0, 1.5), 0.0).mean() == np.inf
     heavy = rs.stationary(FREE, rs.Pareto(1.0, 2.5), 1.0)
@@ -221,12 +231,12 @@ def test_geometric_relaxation_is_the_matrix_recursion() -> None:
 
 @pytest.mark.statistical(alpha=1e-9)
 def test_simulated_paths_sit_where_the_state_says() -> None:
-    """Euler steps are exact for this process between resets; Kolmogorov–Smirnov sees 0.9 %."""
+    """Euler steps are exact for this process between resets; Kolmogorov–Smirnov sees 1.2 %."""
     generator = np.random.default_rng(5)
-    n, step, r = 200_000, 0.02, 2.0
+    n, step, r = 100_000, 0.04, 2.0
     x = np.full(n, 1.0)
     decay, noise = np.exp(-1.5 * step), np.sqrt(-0.5 / 1.5 * np.expm1(-3.0 * step))
-    for _ in range(500):
+    for _ in range(200):
         x = 0.3 + (x - 0.3) * decay + noise * generator.standard_normal(n)
         x[generator.random(n) < -np.expm1(-r * step)] = 1.0
     right = rs.stationary(BOWL, rs.Geometric(-np.expm1(-r * step), step=step), 1.0)
@@ -266,9 +276,9 @@ def test_partial_resets_interpolate_and_their_chain_agrees() -> None:
     same([zero.mean(), zero.var()], [full.mean(), full.var()])
     for process in (FREE, BOWL):
         state = rs.stationary(process, rs.Poisson(2.0), 1.0, partial=0.6)
-        draws = state.sample(200_000, seed=7)
-        same(draws.mean(), state.mean(), rtol=0.02)
-        same(draws.var(), state.var(), rtol=0.03)
+        draws = state.sample(60_000, seed=7)
+        same(draws.mean(), state.mean(), rtol=0.03)
+        same(draws.var(), state.var(), rtol=0.05)
     law = rs.stationary(FREE, rs.Poisson(2.0), 1.0, partial=0.6)
     same(law.average(lambda x: (x - law.mean()) ** 2), law.var(), rtol=1e-8)
 
@@ -364,3 +374,7 @@ def test_no_finite_input_gives_nan() -> None:
                 values = [state.mean(), state.var(), *np.ravel(state.density([0.0, 1.0, 1e300]))]
                 values += list(np.ravel(state.cdf([0.0, 1.0, 1e300])))
                 assert not np.isnan(values).any(), (mu, D, r, values)
+            for k in ends[::2]:
+                trap = rs.stationary(rs.OrnsteinUhlenbeck(k, -1e200, D), rs.Poisson(r), 1.0)
+                values = [trap.mean(), trap.var(), *np.ravel(trap.density([0.0, 1.0, 1e300]))]
+                assert not np.isnan(values).any(), (k, D, r, values)

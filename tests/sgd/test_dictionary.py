@@ -134,7 +134,7 @@ def test_noise_rate_at_which_the_drift_reverses(clean: float, noisy: float, foun
 def walk_mean(gap: float, drift: float) -> float:
     """Mean steps of a Gaussian walk of unit steps to a target, by Nyström's method."""
     reach = gap + 40.0
-    size = 400
+    size = 240
     nodes, weights = np.polynomial.legendre.leggauss(size)
     x, w = 0.5 * reach * (nodes + 1), 0.5 * reach * weights
     kernel = np.exp(-0.5 * (x[:, None] - drift - x) ** 2) / np.sqrt(2 * np.pi)

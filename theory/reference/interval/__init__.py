@@ -1,0 +1,1 @@
+"""Drift-diffusion out of an interval, free and under resetting."""
