@@ -45,7 +45,8 @@ format: $(TEST_READY)
 	$(PY) -m ruff format .
 
 clean:
-	rm -rf $(VENV) build dist docs/_build docs/api/generated docs/studies/generated
+	rm -rf $(VENV) build dist docs/_build docs/api/generated docs/gallery/generated
+	rm -rf docs/studies/generated
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -20,6 +20,7 @@ extensions = [
     "sphinx_design",
     "api_pages",
     "study_pages",
+    "gallery_pages",
     "mathml",
 ]
 exclude_patterns = ["_build", "_ext"]
@@ -28,6 +29,7 @@ toc_object_entries_show_parents = "hide"
 nitpicky = True
 nitpick_ignore_regex = [
     (r"py:attr", r".*"),  # attributes are listed in tables, which are no link targets
+    (r"py:class", r"resetsgd\..*\._\w+"),  # a private base has no page
     (r"py:.*", r"(?!resetsgd\b)[a-z_]+\..*"),  # what other packages define
 ]
 
@@ -51,7 +53,7 @@ html_show_sourcelink = False
 html_copy_source = False
 # Only rooms with pages of their own have a list of them.
 html_sidebars = {page: [] for page in ("*",)} | {
-    room: ["sidebar-nav-bs"] for room in ("api/**", "studies/**")
+    room: ["sidebar-nav-bs"] for room in ("api/**", "gallery/**", "studies/**")
 }
 html_theme_options = {
     "logo": {

@@ -42,6 +42,26 @@ _ENTRIES = {
   year    = {2011},
   doi     = {10.1103/PhysRevLett.106.160601}
 }""",
+    "evans2014": """\
+@article{evans2014,
+  author  = {Evans, Martin R. and Majumdar, Satya N.},
+  title   = {Diffusion with Resetting in Arbitrary Spatial Dimension},
+  journal = {Journal of Physics A: Mathematical and Theoretical},
+  volume  = {47},
+  pages   = {285001},
+  year    = {2014},
+  doi     = {10.1088/1751-8113/47/28/285001}
+}""",
+    "evans2018": """\
+@article{evans2018,
+  author  = {Evans, Martin R. and Majumdar, Satya N.},
+  title   = {Run and Tumble Particle under Resetting: A Renewal Approach},
+  journal = {Journal of Physics A: Mathematical and Theoretical},
+  volume  = {51},
+  pages   = {475003},
+  year    = {2018},
+  doi     = {10.1088/1751-8121/aae74e}
+}""",
     "evans2020": """\
 @article{evans2020,
   author  = {Evans, Martin R. and Majumdar, Satya N. and Schehr, Gr{\\'e}gory},
@@ -119,6 +139,16 @@ _ENTRIES = {
   year    = {2019},
   doi     = {10.1088/1751-8121/ab1fcc}
 }""",
+    "ray2020": """\
+@article{ray2020,
+  author  = {Ray, Somrita and Reuveni, Shlomi},
+  title   = {Diffusion with Resetting in a Logarithmic Potential},
+  journal = {The Journal of Chemical Physics},
+  volume  = {152},
+  pages   = {234110},
+  year    = {2020},
+  doi     = {10.1063/5.0010549}
+}""",
     "redner2001": """\
 @book{redner2001,
   author    = {Redner, Sidney},
@@ -126,6 +156,14 @@ _ENTRIES = {
   publisher = {Cambridge University Press},
   year      = {2001},
   doi       = {10.1017/CBO9780511606014}
+}""",
+    "risken1989": """\
+@book{risken1989,
+  author    = {Risken, Hannes},
+  title     = {The {Fokker}-{Planck} Equation: Methods of Solution and Applications},
+  publisher = {Springer},
+  edition   = {2},
+  year      = {1989}
 }""",
     "siegert1951": """\
 @article{siegert1951,

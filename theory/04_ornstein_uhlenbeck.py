@@ -56,8 +56,9 @@ def random_points(count: int) -> Iterator[dict[sp.Symbol, mp.mpf]]:
 def integral(order: mp.mpf, place: mp.mpf) -> mp.mpf:
     """I(p, y) by quadrature in log t: the definition."""
     top = (place + mp.sqrt(place**2 + 4 * order)) / 2
-    steps = [-140 / order, -40 / order, -12, -6, -3, -2, -1, -0.5, 0, 0.5, 1, 2, 3.5]
-    edges = sorted(mp.log(top) + step for step in steps)
+    width = 1 / mp.sqrt(top**2 + order)
+    steps = {*(width * i for i in (-16, -12, -8, -4, -2, 0, 2, 4, 8, 12, 16)), -140 / order, -12}
+    edges = sorted(mp.log(top) + step for step in steps if step < 5)
 
     def part(w: mp.mpf) -> mp.mpf:
         now = mp.exp(w)
@@ -149,15 +150,26 @@ def moments(book: Ledger, count: int) -> None:
             mean = mp.quad(lambda u, f=weight: f({y: u}), mp.linspace(low, high, 5)) / rate
             pairs.append((mean, one / rate))
 
-            def deep(u: mp.mpf, f: Any = weight) -> mp.mpf:
-                edges = [u - 16, u - 8, u - 4, u - 2, u - 1, u - 0.4, u]
-                far = mp.quad(lambda v: mp.exp((u**2 - v**2) / 2) * f({y: v}) ** 2, edges)
-                return far + mp.exp((u**2 - edges[0] ** 2) / 2) * 0
-
-            if len(curved) < 2:
-                curved.append((2 * mp.quad(deep, [low, (low + high) / 2, high]), two))
+            curved.append((kernel_integral(low, high), two))
     book.confirm("mean against the slope of the transform", pairs)
     book.confirm("variance against the curvature of the transform", curved)
+
+
+def kernel_integral(low: mp.mpf, high: mp.mpf) -> mp.mpf:
+    """k² times the variance as an integral of one positive function.
+
+    W(u) is the integral of exp(u t - t²/2) over t > 0. In 2 exp(u²/2) times the integral of
+    exp(-x²/2) W² over x < u, with x = u - z, the exponents of both W and of z add up to
+    u a - a²/2 + t t', a = t + t' + z; integrating over t and t' with a fixed leaves
+    kappa(a) = a²/2 2F2(1, 1; 3/2, 2; a²/4), and over u from start to target the difference of
+    exp(u a) there, over a.
+    """
+
+    def part(a: mp.mpf) -> mp.mpf:
+        kappa = a**2 / 2 * mp.hyp2f2(1, 1, mp.mpf(3) / 2, 2, a**2 / 4)
+        return kappa * mp.exp(-(a**2) / 2) * (mp.exp(high * a) - mp.exp(low * a)) / a
+
+    return 2 * mp.quad(part, [0, 1, 2, 4, 7, 11, 16, 2 * max(high, 0) + 28])
 
 
 def cumulants(low: mp.mpf, high: mp.mpf, count: int) -> list[mp.mpf]:

@@ -97,7 +97,8 @@ def summary() -> str:
             continue
         room = getattr(thing, "__module__", "resetsgd.").split(".")[1]
         first = (inspect.getdoc(thing) or "").split("\n\n")[0].replace("\n", " ")
-        row = f"   * - :py:obj:`{name} <{thing.__module__}.{name}>`\n     - {first}"
+        full = thing.__name__ if inspect.ismodule(thing) else f"{thing.__module__}.{name}"
+        row = f"   * - :py:obj:`{name} <{full}>`\n     - {first}"
         groups.setdefault(room, []).append(row)
     for room, title in ROOMS.items():
         if rows := groups.pop(room, None):
@@ -155,8 +156,17 @@ def bars(app: Sphinx, what: str, name: str, obj: object, options: object, lines:
     lines[:] = [re.sub(r"(?<![`\\])\|(\w+)\|(?!`)", r"\\|\1\\|", line) for line in lines]
 
 
+def foreign(
+    app: Sphinx, what: str, name: str, obj: object, skip: bool, options: object
+) -> bool | None:
+    """Leave out what a class only borrows from Python, such as ``min``."""
+    borrowed = inspect.isbuiltin(obj) and getattr(obj, "__module__", "") == "builtins"
+    return True if borrowed else None
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("builder-inited", write)
     app.connect("missing-reference", resolve)
     app.connect("autodoc-process-docstring", bars)
+    app.connect("autodoc-skip-member", foreign)
     return {"parallel_read_safe": True}

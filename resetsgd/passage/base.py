@@ -557,6 +557,12 @@ class PassageTime(ABC):
 
         return renewal_equation.density(self, law, t)
 
+    def lasting_waiting(self, law: WaitingTime, t: Array, s: Any) -> Any:
+        """Integral of exp(-su) survival(u) over (0, t) under a waiting time of any law, or None."""
+        from resetsgd.passage import renewal_equation
+
+        return renewal_equation.lasting(self, law, t, s)
+
     def timescale(self) -> Array:
         """A typical time of arrival: 1/s where the transform has fallen by a factor e."""
         arrive = self._log_laplace(np.zeros(self.shape))

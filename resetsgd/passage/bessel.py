@@ -151,6 +151,12 @@ class BesselPassage(PassageTime):
         arrive = np.broadcast_to(self._log_arrive, s.shape)
         value = np.array(arrive)
         moves = s > 0
+        # where the powers in front of exp(-k gap) are nothing to it
+        far = moves & (np.minimum(x, y) > 1e100)
+        gap = np.abs(self._r - self._a)
+        x, y = np.minimum(x, 1e300), np.minimum(y, 1e300)
+        value = np.where(far, -np.sqrt(s) / np.sqrt(self._D) * gap, value)
+        moves = moves & ~far
         outside, inside = moves & inward, moves & ~inward
         if inside.any():
             order, low, high = -nu[inside], x[inside], y[inside]
@@ -186,7 +192,7 @@ class BesselPassage(PassageTime):
         return value
 
     def _complex(self, s: Any) -> Any:
-        s, nu, x, y, inward, _ = self._spread(s)
+        s, nu, x, y, inward, width = self._spread(s)
         arrive = np.broadcast_to(self._log_arrive, s.shape)
         value = np.array(arrive, dtype=np.complex128)
         outside, inside = inward & (s != 0), ~inward & (s != 0)
@@ -194,8 +200,13 @@ class BesselPassage(PassageTime):
             order = -nu[inside]
             value[inside] = log_hyp(order, x[inside]) - log_hyp(order, y[inside])
         if outside.any():
-            order = np.maximum(np.abs(nu[outside]), 1e-12)
-            value[outside] += log_phi(order, x[outside]) - log_phi(order, y[outside])
+            order, high, low = np.abs(nu[outside]), x[outside], y[outside]
+            slow = (order < 0.5) & (low != 0)  # phi may all but vanish, K does not overflow
+            ratio = special.kve(order, high) / special.kve(order, np.where(slow, low, 1.0))
+            ratios = nu[outside] * width[outside] + np.log(ratio) - (high - low)
+            order = np.maximum(order, 1e-12)
+            phis = value[outside] + log_phi(order, high) - log_phi(order, low)
+            value[outside] = np.where(slow, ratios, phis)
         return value
 
     # Moments ---------------------------------------------------------------------------------

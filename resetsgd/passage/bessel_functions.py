@@ -1,10 +1,10 @@
 """Logarithms and ratios of modified Bessel functions, to rounding also where they vanish.
 
-log phi(x) = log[2^(1-v)/Gamma(v) x^v K_v(x)] and log 0F1(u+1; x²/4) = log[Gamma(u+1) (2/x)^u I_u(x)]
-are 0 at x = 0, and what first passage needs is how they leave it. Small arguments are summed in
-powers of q = x²/4, where the two series of K are paired so that nothing cancels next to whole
-orders; large orders use Debye's expansion (DLMF 10.41), whose leading terms are combined by hand;
-the rest are SciPy's scaled functions.
+log phi(x) = log[2^(1-v)/Gamma(v) x^v K_v(x)] and log 0F1(u+1; x²/4), which is
+log[Gamma(u+1) (2/x)^u I_u(x)], are 0 at x = 0, and what first passage needs is how they leave it.
+Small arguments are summed in powers of q = x²/4, where the two series of K are paired so that
+nothing cancels next to whole orders; large orders use Debye's expansion (DLMF 10.41), whose leading
+terms are combined by hand; the rest are integrals of positive functions and SciPy's scaled ones.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ def _horner(coefficients: Array, p: Any) -> Any:
 
 def _debye_log(order: Any, x: Any, sign: float) -> Any:
     """log 0F1 (sign +1) or log phi (sign -1) for large orders."""
-    z2 = (x / order) ** 2
-    root = np.sqrt(1.0 + z2)
-    delta = z2 / (1.0 + root)
+    z = x / order
+    root = np.sqrt(1.0 + z * z) if np.iscomplexobj(z) else np.hypot(1.0, z)
+    delta = z * (z / (1.0 + root))
     value = sign * order * (delta - log1p(0.5 * delta)) - 0.5 * log1p(delta)
     for k, poly in enumerate(_debye(), 1):
         # D_k(p) - D_k(1), p = 1/root: small against the leading term
@@ -72,7 +72,7 @@ def _debye_log(order: Any, x: Any, sign: float) -> Any:
 def _debye_ratio(order: Any, x: Any, sign: float) -> Any:
     """d/dx of the same, times sign."""
     z = x / order
-    root = np.sqrt(1.0 + z * z)
+    root = np.hypot(1.0, z)
     value = 1.0 / (1.0 + root) - sign / (2.0 * order * root**2)
     for k, poly in enumerate(_debye(), 1):
         slope = _horner(poly[1:] * np.arange(1, len(poly)), 1.0 / root)

@@ -9,7 +9,7 @@ import numpy as np
 from resetsgd import domain
 from resetsgd.domain import Array, Real
 from resetsgd.passage.base import QUIET, PassageTime
-from resetsgd.passage.restart import Restarted, delayed, play
+from resetsgd.passage.restart import Restarted, delayed, play, right_law
 from resetsgd.protocols import Protocol
 
 __all__ = ["Continued"]
@@ -163,22 +163,29 @@ class Continued(PassageTime):
 
     def _survival(self, t: Array) -> Any:
         finite = np.where(np.isinf(t), 0.0, t)
-        if self.smooth:
+        if self.smooth and self.protocol.lost.fixed:
             return super()._survival(t)
         value = self.protocol.continued(self.first, finite, self.first.survival, self._late)
         if value is None:
-            value = delayed(self.first, self.then, self.protocol, finite, density=False)
+            value = self._law(finite, density=False)
         never = -np.expm1(np.real(self._log_laplace(np.zeros(self.shape))))
         return np.where(np.isinf(t), never, value)
 
     def _density(self, t: Array) -> Any:
         finite = np.where(np.isinf(t), 0.0, t)
-        if self.smooth:
+        if self.smooth and self.protocol.lost.fixed:
             return super()._density(t)
         value = self.protocol.continued(self.first, finite, self.first.density, self._arriving)
         if value is None:
-            value = delayed(self.first, self.then, self.protocol, finite, density=True)
+            value = self._law(finite, density=True)
         return np.where(np.isinf(t), 0.0, value)
+
+    def _law(self, t: Array, *, density: bool) -> Any:
+        """Without a finite sum: from right of 0, or a sum over resets if a fixed time is lost."""
+        smooth = self.first.smooth and self.then.smooth and self.protocol.right_smooth
+        if smooth and (self.protocol.lost.none or not self.protocol.lost.fixed):
+            return right_law(self._log_laplace, t, self.shape, density=density)
+        return delayed(self.first, self.then, self.protocol, t, density=density)
 
     def _late(self, u: Any) -> Any:
         """Survival at a time u after a reset."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,8 @@ __all__ = ["Stretch", "Wave"]
 
 _CLOSE = 3.0
 """Below this width, in units of 1/k, a difference is the average of its derivative."""
+_CAPS = (3.0, 6.0, 12.0, 24.0, 48.0)
+"""Edges of the panels of an integral over s, in (k - |g|) L."""
 _CHUNK = 4096
 
 
@@ -74,13 +77,22 @@ class Stretch:
         twice = self.speed / self.D
         p, q = twice * towards, twice * ahead
         ends = ramp(q) * towards * start_excess(p) + ramp(p) * ahead * end_excess(q)
-        near = (towards / self.whole) * product_over(ends, ahead, self.D) / ramp(p + q)
-        if np.all(p + q < 1e100):
-            return near
-        # ballistic: only what is next to the end behind leaves there
-        far = ahead / np.where(self.speed > 0, self.speed, 1.0)
-        share = -np.expm1(-p)
-        return np.where(p + q < 1e100, near, share * far)
+        return (towards / self.whole) * product_over(ends, ahead, self.D) / ramp(p + q)
+
+    def nearly_real(self, s: Any) -> tuple[Any, Any, Any]:
+        """Where complex s is so close to the real axis that one derivative is enough; both parts.
+
+        There the root of s would hide that everything is even in it.
+        """
+        real, imaginary = np.real(s), np.imag(s)
+        reach = np.abs(real) + self.D / self.whole / self.whole + 0.25 * self.speed**2 / self.D
+        near = (real >= 0) & (np.abs(imaginary) < 1e-9 * reach)
+        return near, np.where(near, real, 1.0), np.where(near, imaginary, 0.0)
+
+    def first_slope(self) -> Any:
+        """d log M/ds at s = 0: mean minus half the second moment over the mean."""
+        mean = self.mean()
+        return 0.5 * mean - 0.5 * self.wave(np.zeros(())).spread() / mean
 
     def narrow(self, s: Any) -> Any:
         """Where an integral over the wave number from s = 0 to s is over a smooth function."""
@@ -96,7 +108,7 @@ class Stretch:
             s, self.below, self.above, self.drift, self.D
         )
         flat = [np.ravel(part) for part in (s, below, above, drift, D)]
-        value = np.empty(s.size)
+        value = np.zeros(s.size)
         for first in range(0, s.size, _CHUNK):
             now = slice(first, first + _CHUNK)
             x, *rest = (part[now] for part in flat)
@@ -104,14 +116,21 @@ class Stretch:
             whole = stretch.wave(x)
             total = whole.root + stretch.speed
             total = np.where(total > 0, total, 1.0)
-            node = NODES[:, None]
-            slow = whole.slow * node
-            root = stretch.speed + 2.0 * stretch.D * slow
-            # u/s and (du/dnode)/s
-            part = node * (root + stretch.speed) / total
-            step = 2.0 * root / total
-            values = function(Wave(stretch, root, slow)) * step * part ** (power - 1)
-            value[now] = np.tensordot(WEIGHTS, values, axes=1)
+            # panels in which the weight exp(-(k - |g|) L) of the far end is smooth
+            reach = whole.slow * stretch.whole
+            edges = [np.zeros(x.shape), *(np.minimum(cap / reach, 1.0) for cap in _CAPS)]
+            edges.append(np.ones(x.shape))
+            for low, high in pairwise(edges):
+                if not np.any(high > low):
+                    continue
+                node = low + (high - low) * NODES[:, None]
+                slow = whole.slow * node
+                root = stretch.speed + 2.0 * stretch.D * slow
+                # u/s and (du/dnode)/s
+                part = node * (root + stretch.speed) / total
+                step = (high - low) * (2.0 * root / total)
+                values = function(Wave(stretch, root, slow)) * step * part ** (power - 1)
+                value[now] += np.tensordot(WEIGHTS, values, axes=1)
         return value.reshape(s.shape)
 
     def delay_integral(self, side: str, s: Any) -> Any:
@@ -183,10 +202,6 @@ class Wave:
 
         return share(at.above, self.high), share(at.below, self.low)
 
-    def log1p_of(self, x: Any, where: Any) -> Any:
-        """log(1 + x) where wanted."""
-        return log1p(np.where(where, x, 0.0))
-
     def log_side(self, side: str) -> Any:
         """log of the transform at a side: a sum of negative terms."""
         of_high, of_low = self.shares
@@ -195,7 +210,7 @@ class Wave:
         else:
             exponent, part, rest = self.climb, of_low, np.exp(-self.low) * of_high
         small = np.abs(rest) < 0.5
-        return np.where(small, self.log1p_of(-rest, small), np.log(part)) - exponent
+        return np.where(small, log1p(-np.where(small, rest, 0.0)), np.log(part)) - exponent
 
     def at(self, side: str) -> Any:
         """The transform at a side."""

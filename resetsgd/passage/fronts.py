@@ -66,12 +66,11 @@ class Fronted(PassageTime):
         """The earliest time of arrival."""
         return self._fronts()[0]
 
-    def _expect(self, function: Any, tau: Any, closed: Any = False) -> Any:
-        """E[function(T); T < tau], or T <= tau where ``closed``."""
+    def _expect(self, function: Any, tau: Any) -> Any:
+        """E[function(T); T < tau] of a function that may vary along with tau."""
         extra = (1,) * (np.ndim(tau) - len(self.shape))
         times, weights = (a.reshape(len(a), *extra, *self.shape) for a in self._atoms())
-        in_time = (times < tau) | ((times == tau) & closed)
-        value = np.sum(np.where(in_time, weights * function(times), 0.0), axis=0)
+        value = np.sum(np.where(times < tau, weights * function(times), 0.0), axis=0)
         first = self._first()
         length = np.where(tau > first, tau - first, 0.0)
         marks = self._fronts()[1:] - first
@@ -82,12 +81,27 @@ class Fronted(PassageTime):
         )
         return value + np.where(length > 0, after, 0.0)
 
+    def _expected(self, functions: Any, tau: Any) -> list[Any]:
+        """E[function(T); T < tau] of functions of a time alone.
+
+        For one passage time all tau share the points of their quadrature.
+        """
+        if self.shape:
+            return [self._expect(function, tau) for function in functions]
+        times, mass = self._mass(np.ravel(tau))
+        place = np.searchsorted(times, tau, side="left")
+        return [np.append(0.0, np.cumsum(mass * function(times)))[place] for function in functions]
+
     @QUIET
     def _cdf(self, t: Array) -> Any:
         """P(T <= t) with relative accuracy also where it is small."""
         t = np.broadcast_to(t, np.broadcast_shapes(np.shape(t), self.shape))
         late = np.asarray(self.survival(t))
-        return np.where(late < 0.9, 1.0 - late, self._expect(np.ones_like, t, closed=True))
+        early = (late >= 0.9) & (t > 0) & np.isfinite(t)
+        if not early.any():
+            return 1.0 - late
+        come = self._expected([np.ones_like], np.nextafter(np.where(early, t, 1.0), np.inf))[0]
+        return np.where(early, come, 1.0 - late)
 
     def _not_before(self, tau: Any) -> Any:
         """P(T >= tau)."""
@@ -106,21 +120,17 @@ class Fronted(PassageTime):
         if infinite.all():
             return self.trial_exponential(np.zeros(shape), s)
         tau = np.where(infinite, 1.0, period)
-        if self.shape:
+        if self.shape or not s.size:
             success = self._expect(lambda t: np.exp(-s * t), tau)
             duration = self._expect(lambda t: spent(t, s), tau)
-        else:  # periods share the points of their quadrature
+        else:
             kind = np.result_type(s, float)
             success, duration = np.zeros(shape, kind), np.zeros(shape, kind)
             for at in np.unique(s):
                 here = s == at
-                times, mass = self._mass(tau[here])
-                place = np.searchsorted(times, tau[here], side="left")
-                for total, weight in (
-                    (success, np.exp(-at * times)),
-                    (duration, spent(times, at)),
-                ):
-                    total[here] = np.append(0.0, np.cumsum(mass * weight))[place]
+                success[here], duration[here] = self._expected(
+                    [lambda t, at=at: np.exp(-at * t), lambda t, at=at: spent(t, at)], tau[here]
+                )
         duration = duration + spent(tau, s) * self._not_before(tau)
         log_success = np.log(success)
         log_mean = np.where(success == 0, np.inf, np.log(duration) - log_success)
@@ -137,7 +147,7 @@ class Fronted(PassageTime):
         tau = np.broadcast_to(tau, np.broadcast_shapes(tau.shape, self.shape))
         usable = (tau > 0) & np.isfinite(tau)
         end = np.where(usable, tau, 1.0)
-        value = self._expect(lambda t: t, end) + end * self._not_before(end)
+        value = self._expected([lambda t: t], end)[0] + end * self._not_before(end)
         value = np.where(usable, np.minimum(value, end), np.where(tau > 0, self.mean(), 0.0))
         return domain.plain(value)
 
@@ -148,9 +158,14 @@ class Fronted(PassageTime):
         tau = np.broadcast_to(tau, np.broadcast_shapes(tau.shape, self.shape))
         infinite = np.isinf(tau)
         end = np.where(infinite, 1.0, tau)
-        arrive = self._expect(np.ones_like, end)
-        first = self._expect(lambda t: t, end) / arrive
-        value = self._expect(lambda t: (t - first) ** 2, end) / arrive
+        arrive, first = self._expected([np.ones_like, lambda t: t], end)
+        first = first / arrive
+        if self.shape:
+            value = self._expect(lambda t: (t - first) ** 2, end) / arrive
+        else:  # about one centre for all
+            centre = np.nanmean(first)
+            value = self._expected([lambda t: (t - centre) ** 2], end)[0] / arrive
+            value = np.maximum(value - (first - centre) ** 2, 0.0)
         return np.where(infinite, self.var(), np.where(arrive > 0, value, 0.0))
 
     def best(

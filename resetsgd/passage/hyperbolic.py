@@ -24,6 +24,7 @@ __all__ = [
     "end_excess",
     "fall_moment",
     "log1p",
+    "log_scaled",
     "log_sum",
     "masked",
     "mean_density",
@@ -31,7 +32,9 @@ __all__ = [
     "product_over",
     "ramp",
     "rise",
+    "scale",
     "start_excess",
+    "units",
     "var_density",
     "var_rest",
 ]
@@ -47,6 +50,38 @@ _DROP = [
     ((9.0**n - 1) / 4 + 2 * n - 4 * n * (2 * n - 1)) / special.factorial(2 * n)
     for n in range(3, 25)
 ]
+
+
+def units(length: Any, D: Any, drift: Any, s: Any) -> tuple[Any, Any]:
+    """Exponents of two of a length and a time unit in which nothing leaves float64.
+
+    The time is L²/D, or less where drift or s are so large that they would not fit. Scaling by
+    powers of two is exact.
+    """
+    size = np.maximum(np.abs(np.real(s)), np.abs(np.imag(s)))
+    of_length, of_D, of_drift, of_s = (
+        np.frexp(part)[1].astype(np.int64) for part in (length, D, np.abs(drift), size)
+    )
+    of_length = of_length - 1  # lengths in [1, 2): a tiny distance is not made smaller
+    time = 2 * of_length - of_D
+    time = np.where(drift != 0, np.minimum(time, of_length - of_drift + 300), time)
+    return of_length, np.where(size != 0, np.minimum(time, 900 - of_s), time)
+
+
+def scale(x: Any, power: Any) -> Any:
+    """x times a power of two, for real or complex x."""
+    power = np.clip(power, -5000, 5000).astype(np.int32)
+    if np.iscomplexobj(x):
+        return np.ldexp(np.real(x), power) + 1j * np.ldexp(np.imag(x), power)
+    return np.ldexp(np.asarray(x, dtype=np.float64), power)
+
+
+def log_scaled(x: Any, power: Any) -> Any:
+    """log(x 2^power) for x > 0, from the product where that is in range."""
+    value = scale(x, power)
+    usable = (value > 1e-290) & (value < 1e300)
+    apart = np.log(x) + power * np.log(2.0)
+    return np.where(usable, np.log(np.where(usable, value, 1.0)), apart)
 
 
 def along_nodes(array: Any) -> Any:

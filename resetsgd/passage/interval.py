@@ -11,7 +11,8 @@ from resetsgd.domain import Real, RealLike
 from resetsgd.errors import DomainError
 from resetsgd.passage.arrangements import exp_excess, sinh_excess
 from resetsgd.passage.base import QUIET
-from resetsgd.passage.exit import Stretch
+from resetsgd.passage.exit import Stretch, Wave
+from resetsgd.passage.hyperbolic import log1p, log_scaled, scale, units
 from resetsgd.passage.interval_law import IntervalLaw
 from resetsgd.passage.sided import Sided, Splitting
 from resetsgd.processes import DriftDiffusion
@@ -96,26 +97,47 @@ class IntervalPassage(IntervalLaw, Sided):
     def _like(self, value: Any) -> Real:
         return domain.plain(np.broadcast_to(value, self._shape))
 
+    def _at(self, s: Any) -> tuple[Stretch, Any, Any]:
+        """The stretch and s in units in which nothing overflows, and the exponent of the time."""
+        at = self._stretch
+        length, time = units(at.whole, at.D, at.drift, s)
+        drift = scale(at.drift, time - length)
+        # beyond Péclet number 1e100 nothing but the variance would change, by that factor
+        D = np.maximum(scale(at.D, time - 2 * length), np.maximum(1e-100 * np.abs(drift), 1e-290))
+        stretch = Stretch(scale(at.below, -length), scale(at.above, -length), drift, D)
+        return stretch, scale(s, time), time
+
+    def _free(self) -> tuple[Wave, Any]:
+        """The wave at s = 0, and the exponent of the time unit."""
+        stretch, s, time = self._at(np.zeros(()))
+        return stretch.wave(s), time
+
     # Transform -------------------------------------------------------------------------------
 
     def _log_laplace(self, s: Any) -> Any:
-        wave = self._stretch.wave(s)
-        missing = s * wave.late()
-        small = np.abs(missing) < 0.5
-        return np.where(small, wave.log1p_of(-missing, small), wave.log_total())
+        return _exponent(*self._at(s)[:2])
 
     def _log_laplace_side(self, side: str, s: Any) -> Any:
-        return self._stretch.wave(s).log_side(side)
+        stretch, s, _ = self._at(s)
+        if not np.iscomplexobj(s):
+            return stretch.wave(s).log_side(side)
+        near, at, tilt = stretch.nearly_real(s)
+        value = stretch.wave(s).log_side(side)
+        if not np.any(near):
+            return value
+        wave = stretch.wave(at)
+        return np.where(near, wave.log_side(side) - 1j * tilt * wave.delay_side(side), value)
 
     @QUIET
     def _log_laplace_given(self, side: str, s: Any) -> Any:
         direct = self._log_laplace_side(side, s) - self._log_chance(side)
         if np.iscomplexobj(s):
             return direct
-        near = self._stretch.narrow(s)
+        stretch, s, _ = self._at(s)
+        near = stretch.narrow(s)
         if not np.any(near):
             return direct
-        return np.where(near, -self._stretch.delay_integral(side, np.where(near, s, 0.0)), direct)
+        return np.where(near, -stretch.delay_integral(side, np.where(near, s, 0.0)), direct)
 
     @QUIET
     def splitting(self) -> Splitting:
@@ -126,7 +148,7 @@ class IntervalPassage(IntervalLaw, Sided):
         Splitting
             ``lower`` and ``upper``, with relative accuracy also where they are small.
         """
-        wave = self._stretch.wave(np.zeros(()))
+        wave, _ = self._free()
         return Splitting(self._like(wave.at("lower")), self._like(wave.at("upper")))
 
     # Moments ---------------------------------------------------------------------------------
@@ -134,77 +156,124 @@ class IntervalPassage(IntervalLaw, Sided):
     @QUIET
     def mean(self) -> Real:
         """Mean exit time."""
-        return self._like(self._stretch.mean())
+        stretch, _, time = self._at(np.zeros(()))
+        return self._like(scale(stretch.mean(), time))
 
     @QUIET
     def log_mean(self) -> Real:
         """Logarithm of the mean."""
-        return self._like(np.log(self._stretch.mean()))
+        stretch, _, time = self._at(np.zeros(()))
+        return self._like(log_scaled(stretch.mean(), time))
 
     @QUIET
     def var(self) -> Real:
         """Variance: that at either end, and what the choice between them adds."""
-        return self._like(self._stretch.wave(np.zeros(())).spread())
+        wave, time = self._free()
+        return self._like(scale(wave.spread(), 2 * time))
+
+    @QUIET
+    def cv(self) -> Real:
+        """Coefficient of variation, also where mean or variance leave float64."""
+        wave, _ = self._free()
+        return self._like(np.sqrt(wave.spread()) / wave.stretch.mean())
 
     def _mean_side(self, side: str) -> Any:
-        return self._stretch.wave(np.zeros(())).delay_side(side)
+        wave, time = self._free()
+        return scale(wave.delay_side(side), time)
 
     def _log_mean_side(self, side: str) -> Any:
-        return np.log(self._mean_side(side))
+        wave, time = self._free()
+        return log_scaled(wave.delay_side(side), time)
 
     def _var_side(self, side: str) -> Any:
-        return self._stretch.wave(np.zeros(())).spread_side(side)
+        wave, time = self._free()
+        return scale(wave.spread_side(side), 2 * time)
 
     # Under exponential resetting -------------------------------------------------------------
 
     @QUIET
     def trial_exponential(self, rate: Any, s: Any = 0.0) -> Trial:
         """Trial against an exponential waiting time: M = W/f, W the transform of the survival."""
-        wave = self._stretch.wave(np.asarray(rate + s))
-        late, log_f = wave.late(), self._log_laplace(np.asarray(rate + s))
-        mean = self._ratio(late, log_f, np.asarray(rate + s))
-        size = np.abs(mean)
-        usable = (size > 1e-290) & (size < 1e300)
-        log_mean = np.where(usable, np.log(np.where(usable, mean, 1.0)), np.log(late) - log_f)
-        return Trial(log_f, log_mean, mean)
-
-    def _ratio(self, late: Any, log_f: Any, s: Any) -> Any:
-        """W/f: by halves where 1/f overflows before the product does."""
-        missing = s * late
-        small = np.abs(missing) < 0.5
-        half = np.exp(-0.5 * log_f)
-        return np.where(small, late / np.where(small, 1.0 - missing, 1.0), half * late * half)
+        stretch, x, time = self._at(np.asarray(rate + s))
+        if not np.iscomplexobj(x):
+            log_f = _exponent(stretch, x)
+            late = stretch.wave(x).late()
+            mean = _ratio(late, log_f, x, time)
+            usable = (mean > 1e-290) & (mean < 1e300)
+            apart = np.log(late) + time * np.log(2.0) - log_f
+            log_mean = np.where(usable, np.log(np.where(usable, mean, 1.0)), apart)
+            return Trial(log_f, log_mean, mean)
+        log_f = _exponent(stretch, x)
+        log_mean = np.log(stretch.wave(x).late()) - log_f
+        near, at, tilt = stretch.nearly_real(x)
+        if np.any(near):
+            # d log M/ds = (s E'/(1 - exp(-E)) - 1)/s, by the slope that does not cancel
+            exponent = -_exponent(stretch, at)
+            late = stretch.wave(at).late()
+            slope = _slope(stretch, np.where(at > 0, at, 1.0), exponent)
+            slope = np.where(at > 0, slope / np.where(at > 0, at, 1.0), stretch.first_slope())
+            log_mean = np.where(near, np.log(late) + exponent + 1j * tilt * slope, log_mean)
+        return Trial(log_f, log_mean + time * np.log(2.0))
 
     @QUIET
     def mean_exponential(self, rate: Any) -> Any:
         """Mean under exponential waiting times."""
-        rate = np.asarray(rate, dtype=np.float64)
-        return self._ratio(self._stretch.wave(rate).late(), self._log_laplace(rate), rate)
+        stretch, rate, time = self._at(np.asarray(rate, dtype=np.float64))
+        return _ratio(stretch.wave(rate).late(), _exponent(stretch, rate), rate, time)
 
     @QUIET
     def slope_exponential(self, rate: Any) -> Any:
         """d log(mean)/d log(rate), exact also where it changes sign."""
-        rate = np.asarray(rate, dtype=np.float64)
-        exponent = -self._log_laplace(rate)
-        small = exponent < 1.0
-        bend = self._stretch.bend(rate, exponent, 1.0) * rate * rate
-        gain = exp_excess(np.where(small, exponent, 0.0)) - bend
-        far = rate * self._stretch.wave(rate).delay() + np.expm1(-exponent)
-        return np.where(small, gain, far) / -np.expm1(-exponent)
+        stretch, rate, _ = self._at(np.asarray(rate, dtype=np.float64))
+        exponent = -_exponent(stretch, rate)
+        value = _slope(stretch, rate, exponent)
+        return np.where((rate > 0) & (exponent > 0), value, 0.0)
 
     @QUIET
     def var_exponential(self, rate: Any) -> Any:
         """Variance 2 exp(E) [(sinh E - E) + (E - r E')]/r², E = -log f."""
-        rate = np.asarray(rate, dtype=np.float64)
-        exponent = -self._log_laplace(rate)
-        small = exponent < 2.0
-        positive = np.where(rate > 0, rate, 1.0)
+        stretch, rate, time = self._at(np.asarray(rate, dtype=np.float64))
+        exponent = -_exponent(stretch, rate)
+        small, positive = exponent < 2.0, np.where(rate > 0, rate, 1.0)
         tame = np.where(small, exponent, 0.0)
-        bend = self._stretch.bend(positive, exponent, 2.0)
+        bend = stretch.bend(positive, exponent, 2.0)
         near = 2.0 * np.exp(tame) * (sinh_excess(tame) / positive / positive + bend)
         half = np.exp(0.5 * exponent)
-        rest = -np.expm1(-2.0 * exponent) - 2.0 * rate * self._stretch.wave(rate).delay() * np.exp(
+        rest = -np.expm1(-2.0 * exponent) - 2.0 * rate * stretch.wave(rate).delay() * np.exp(
             -exponent
         )
-        far = (half / positive * half * np.sqrt(rest)) ** 2
-        return np.where(rate > 0, np.where(small, near, far), self.var())
+        far = (scale(half / positive, time) * half * np.sqrt(rest)) ** 2
+        value = np.where(small, scale(near, 2 * time), far)
+        return np.where((rate > 0) & (exponent > 0), value, self.var())
+
+
+def _exponent(stretch: Stretch, s: Any) -> Any:
+    """log of the transform; in scaled units."""
+    wave = stretch.wave(s)
+    missing = s * wave.late()
+    small = np.abs(missing) < 0.5
+    value = np.where(small, log1p(-np.where(small, missing, 0.0)), wave.log_total())
+    if not np.iscomplexobj(s):
+        return value
+    near, at, tilt = stretch.nearly_real(s)
+    if not np.any(near):
+        return value
+    return np.where(near, _exponent(stretch, at) - 1j * tilt * stretch.wave(at).delay(), value)
+
+
+def _ratio(late: Any, log_f: Any, s: Any, time: Any) -> Any:
+    """W/f: by halves where 1/f overflows before the product does."""
+    missing = s * late
+    small = missing < 0.5
+    half = np.exp(-0.5 * log_f)
+    near = scale(late / np.where(small, 1.0 - missing, 1.0), time)
+    return np.where(small, near, half * scale(late, time) * half)
+
+
+def _slope(stretch: Stretch, rate: Any, exponent: Any) -> Any:
+    """d log M/d log r = [exp(-E) - 1 + E - (E - r E')]/(1 - exp(-E)) for E > 0."""
+    small = exponent < 1.0
+    bend = stretch.bend(rate, exponent, 1.0) * rate * rate
+    gain = exp_excess(np.where(small, exponent, 0.0)) - bend
+    far = rate * stretch.wave(rate).delay() + np.expm1(-exponent)
+    return np.where(small, gain, far) / -np.expm1(-exponent)

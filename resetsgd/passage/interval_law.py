@@ -22,7 +22,7 @@ from resetsgd.domain import Array, Real, RealLike
 from resetsgd.passage.arrangements import difference_ratio
 from resetsgd.passage.base import QUIET, PassageTime
 from resetsgd.passage.exit import Stretch
-from resetsgd.passage.hyperbolic import NODES, WEIGHTS
+from resetsgd.passage.hyperbolic import NODES, WEIGHTS, product_over
 from resetsgd.protocols import Trial
 
 __all__ = ["IntervalLaw"]
@@ -194,29 +194,50 @@ class IntervalLaw(PassageTime):
 
     _stretch: Stretch
 
-    def _end(self, side: str, t: Any) -> tuple[_End, tuple[int, ...]]:
-        """An end at positive finite times, flattened, and the shape to go back to."""
+    def _end(self, side: str, t: Any, given: bool = False) -> tuple[_End, tuple[int, ...], Array]:
+        """An end at positive finite times, flattened, in units of L and L²/D; shape and chance.
+
+        ``given``: with the drift toward that end, which does not change the law on condition of it
+        but makes the condition likely.
+        """
         at = self._stretch
         parts = np.broadcast_arrays(at.below, at.above, at.drift, at.D, t, np.empty(self.shape))
         below, above, drift, D, time, _ = (np.ravel(part) for part in parts)
-        if side == "lower":
-            return _End(below, above, drift, D, time), parts[0].shape
-        return _End(above, below, -drift, D, time), parts[0].shape
+        whole = below + above
+        with np.errstate(all="ignore"):
+            slope = product_over(whole, drift, D)
+            steep = np.abs(slope) > 1e100
+            late = D / whole * (time / whole)
+            # beyond: ballistic, a function of drift t/L alone
+            late = np.where(steep, np.abs(drift) / whole * time / 1e100, late)
+            slope = np.where(steep, np.sign(drift) * 1e100, slope)
+            late = np.clip(late, 1e-290, 1e200)
+            sign, ends = 1.0, (below / whole, above / whole)
+            if side == "upper":
+                sign, ends = -1.0, ends[::-1]
+            if given:
+                sign, slope = -1.0, np.abs(slope)
+            # in the units of the wave: the drift is the slope, the diffusivity 1
+            wave = Stretch(ends[0], ends[1], sign * slope, np.ones(time.shape)).wave(np.zeros(()))
+            chance = wave.at("lower") * np.ones(time.shape)
+        end = _End(*ends, sign * slope, np.ones(time.shape), late)
+        return end, parts[0].shape, chance
 
-    def _chances(self, shape: tuple[int, ...]) -> dict[str, Array]:
-        wave = self._stretch.wave(np.zeros(()))
-        return {side: np.broadcast_to(wave.at(side), shape) for side in ("lower", "upper")}
+    @property
+    def _unit(self) -> Any:
+        """D/L²."""
+        with np.errstate(all="ignore"):
+            return self._stretch.D / self._stretch.whole / self._stretch.whole
 
     @staticmethod
-    def _usable(t: Any) -> tuple[Array, Array]:
+    def _usable(t: Any) -> tuple[Any, Array]:
         time = np.asarray(t, dtype=np.float64)
         usable = (time > 0) & np.isfinite(time)
         return usable, np.where(usable, np.maximum(time, 1e-290), 1.0)
 
-    def _late_and_come(self, side: str, t: Array) -> tuple[Array, Array]:
+    def _late_and_come(self, side: str, t: Array, given: bool = False) -> tuple[Array, Array]:
         """Probabilities to leave at a side after t and up to t, each with relative accuracy."""
-        end, shape = self._end(side, t)
-        chance = self._chances(shape)[side].ravel()
+        end, shape, chance = self._end(side, t, given)
         come, late = np.empty(end.t.shape), np.empty(end.t.shape)
         early = end.early
         if early.any():
@@ -228,6 +249,8 @@ class IntervalLaw(PassageTime):
             late[mostly] = end.subset(mostly).tail(0)
         rest = early & ~mostly
         late[rest] = chance[rest] - come[rest]
+        if given:
+            late, come = np.minimum(late / chance, 1.0), come / chance
         return late.reshape(shape), np.maximum(come, 0.0).reshape(shape)
 
     def _both(self, t: Array) -> tuple[Array, Array]:
@@ -246,10 +269,13 @@ class IntervalLaw(PassageTime):
         usable, time = self._usable(t)
         return np.where(usable, self._both(time)[1], np.where(np.asarray(t) > 0, 1.0, 0.0))
 
-    def _density_side(self, side: str, t: Array) -> Any:
+    def _density_side(self, side: str, t: Array, given: bool = False) -> Any:
         usable, time = self._usable(t)
-        end, shape = self._end(side, time)
-        return np.where(usable, end.density().reshape(shape), 0.0)
+        end, shape, chance = self._end(side, time, given)
+        value = end.density().reshape(shape)
+        if given:
+            value = value / chance.reshape(shape)
+        return np.where(usable & (value > 0), value * self._unit, 0.0)
 
     def _density(self, t: Array) -> Any:
         return self._density_side("lower", t) + self._density_side("upper", t)
@@ -257,21 +283,18 @@ class IntervalLaw(PassageTime):
     @QUIET
     def _survival_given(self, side: str, t: Array) -> Any:
         usable, time = self._usable(t)
-        late, _ = self._late_and_come(side, time)
-        value = np.minimum(late / self._chances(late.shape)[side], 1.0)
-        return np.where(usable, value, np.where(np.asarray(t) > 0, 0.0, 1.0))
+        late, _ = self._late_and_come(side, time, given=True)
+        return np.where(usable, late, np.where(np.asarray(t) > 0, 0.0, 1.0))
 
     @QUIET
     def _cdf_given(self, side: str, t: Array) -> Any:
         usable, time = self._usable(t)
-        _, come = self._late_and_come(side, time)
-        value = np.minimum(come / self._chances(come.shape)[side], 1.0)
-        return np.where(usable, value, np.where(np.asarray(t) > 0, 1.0, 0.0))
+        _, come = self._late_and_come(side, time, given=True)
+        return np.where(usable, np.minimum(come, 1.0), np.where(np.asarray(t) > 0, 1.0, 0.0))
 
     @QUIET
     def _density_given(self, side: str, t: Array) -> Any:
-        density = self._density_side(side, t)
-        return density / self._chances(density.shape)[side]
+        return self._density_side(side, t, given=True)
 
     def _marks(self) -> Any:
         """Most likely times to either end and up to 20 relative widths around them."""
@@ -287,21 +310,22 @@ class IntervalLaw(PassageTime):
 
     def _duration(self, period: Array) -> Any:
         """E[min(T, period)] for positive finite periods."""
-        low, shape = self._end("lower", period)
-        high, _ = self._end("upper", period)
+        low, shape, _ = self._end("lower", period)
+        high = self._end("upper", period)[0]
         value = np.empty(low.t.shape)
         early = low.early
-        mean = np.broadcast_to(self._stretch.wave(np.zeros(())).late(), shape).ravel()
+        mean = np.broadcast_to(self.mean(), shape)
         if early.any():
             ends = [end.subset(early) for end in (low, high)]
             late = np.broadcast_to(self._both(period)[0], shape).ravel()[early]
-            value[early] = low.t[early] * late + sum(
-                end.images(end.spent, end.spent_slope) for end in ends
-            )
-        if not early.all():
-            tail = sum(end.subset(~early).modes(3) for end in (low, high))
-            value[~early] = mean[~early] - tail
-        return np.minimum(value, np.minimum(low.t, mean)).reshape(shape)
+            spent = sum(end.images(end.spent, end.spent_slope) for end in ends)
+            value[early] = late + spent / ends[0].t
+        value[~early] = sum(end.subset(~early).modes(2) for end in (low, high))
+        value, early = value.reshape(shape), early.reshape(shape)
+        with np.errstate(all="ignore"):
+            left = np.where(value > 0, value / self._unit, 0.0)
+            value = np.where(early, np.clip(value, 0.0, 1.0) * period, mean - left)
+        return np.minimum(value, np.minimum(period, mean))
 
     @QUIET
     def restricted_mean(self, tau: RealLike) -> Real:

@@ -33,17 +33,19 @@ class Jump:
         self.law, self.sign, self.name = law, sign, law.dist.name
         if self.name == "levy_stable":
             self.law = _stable(law)
-        middle = float(self.law.median()) if self.name != "levy_stable" else self.law.loc
-        self.centre = sign * middle
-        self.scale = 0.5 * float(self.law.ppf(0.8413447460685429) - self.law.ppf(0.15865525393))
+        middle = float(self.law.median())
         with np.errstate(all="ignore"):
-            self.mean = sign * float(self.law.mean())
-        if not (np.isfinite(self.scale) and self.scale > 0 and np.isfinite(self.centre)):
+            self.unit = 0.5 * float(self.law.ppf(0.8413447460685429) - self.law.ppf(0.15865525393))
+        if not (np.isfinite(self.unit) and self.unit > 1e-290 and np.isfinite(middle)):
             raise DomainError("jump", law, "a law with a positive, finite width")
+        self.scale = 1.0  # everything here is in units of the width
+        self.centre = sign * middle / self.unit
+        with np.errstate(all="ignore"):
+            self.mean = sign * float(self.law.mean()) / self.unit
         self.heavy = self._is_heavy()
         self.exponent = self._exponent() if self.heavy else np.inf
         probe = self.scale * np.array([0.1, 0.7, 2.0, 5.0])
-        ends = sign * np.array(self.law.support())
+        ends = sign * np.array(self.law.support()) / self.unit
         kinks = [*ends[np.isfinite(ends)]]
         if self.name in ("laplace", "dgamma", "dweibull"):
             kinks.append(self.centre)
@@ -76,14 +78,16 @@ class Jump:
 
     def pdf(self, v: Array) -> Array:
         """Density of the (mirrored) jump, 1/length."""
-        return np.asarray(self.law.pdf(self.sign * v), dtype=np.float64)
+        return np.asarray(self.law.pdf(self.sign * self.unit * v) * self.unit, dtype=np.float64)
 
     def below(self, v: Array) -> Array:
         """P(jump <= v)."""
+        v = self.unit * v
         return np.asarray(self.law.cdf(v) if self.sign > 0 else self.law.sf(-v), dtype=np.float64)
 
     def above(self, v: Array) -> Array:
         """P(jump > v)."""
+        v = self.unit * v
         return np.asarray(self.law.sf(v) if self.sign > 0 else self.law.cdf(-v), dtype=np.float64)
 
     def edges(self, reach: float) -> Array:
@@ -97,18 +101,19 @@ class Jump:
         if self.heavy:  # the pole of a density like 1/(1 + x²) is one scale away
             offsets = np.union1d(offsets, self.scale * np.array([0.25, 0.5, 1.5, 2.0, 3.0]))
         edges = np.concatenate([self.centre - offsets[:0:-1], self.centre + offsets])
-        low, high = self.sign * np.array(self.law.support())
+        low, high = self.sign * np.array(self.law.support()) / self.unit
         low, high = min(low, high), max(low, high)
         edges = np.clip(edges, low, high)
         if not self.heavy:
             tails = self.sign * np.array([float(self.law.ppf(_FAR)), float(self.law.isf(_FAR))])
+            tails = tails / self.unit
             if np.isfinite(tails).all():
                 edges = np.clip(edges, tails.min(), tails.max())
         return np.unique(edges)
 
     def reach(self) -> float:
         """Distance from the centre at which a light tail is cut."""
-        ends = np.array([float(self.law.ppf(_FAR)), float(self.law.isf(_FAR))])
+        ends = np.array([float(self.law.ppf(_FAR)), float(self.law.isf(_FAR))]) / self.unit
         ends = np.where(np.isfinite(ends), ends, self.sign * self.centre + 60 * self.scale)
         return float(np.max(np.abs(self.sign * ends - self.centre)))
 
@@ -119,13 +124,13 @@ class Jump:
         """
         u = np.asarray(u)
         if self.name == "norm":
-            sigma = float(self.law.std())
+            sigma = float(self.law.std()) / self.unit
             m = self.mean
             root = np.sqrt(m * m + 2.0 * sigma * sigma * u)
             # the difference root - |m| is rationalised
             return np.where(m < 0, 2.0 * u / (root - m), (root + m) / sigma**2)
         if self.name == "laplace" and self.centre == 0:
-            b = float(self.law.std()) / np.sqrt(2.0)
+            b = float(self.law.std()) / self.unit / np.sqrt(2.0)
             return np.asarray(np.sqrt(-np.expm1(-u)) / b)
         return self._newton(u)
 

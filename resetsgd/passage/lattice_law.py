@@ -75,7 +75,7 @@ class Law:
             _, minus, error = self._generate(nodes)
             tail = minus / -np.expm1(-nodes)[:, None]
             size = np.abs(weights * np.exp(nodes * last / _SPAN))[:, None] * np.abs(tail)
-            worst = np.sum(np.where(size > 1e-13, size * np.minimum(error, 1.0), 0.0), axis=0)
+            worst = np.sum(np.where(size <= 1e-13, 0.0, size * np.clip(error, 1e-15, 1.0)), axis=0)
             if not np.all(worst <= 1e-8):
                 raise NotConverged(f"law of whole steps: estimated error {np.max(worst):.1e}")
             self._windows[index] = nodes, weights, tail

@@ -241,9 +241,12 @@ class LatticeTime(PassageTime):
         return np.asarray(self.quantile(generator.random((n, *self.shape))))
 
     def timescale(self) -> Array:
-        """The median where more than half arrive, else where half of what arrives has."""
-        arrive = np.exp(np.real(self._log_laplace(np.zeros(self.shape))))
-        return np.asarray(self.quantile(0.5 * arrive))
+        """The mean where it is finite, else 1/s where the transform has fallen by a factor e."""
+        mean = np.asarray(self.mean())
+        if np.isfinite(mean).all():
+            return mean
+        with self._leniently():
+            return np.where(np.isfinite(mean), mean, super().timescale())
 
     @QUIET
     def restricted_mean(self, tau: RealLike) -> Real:

@@ -107,12 +107,12 @@ class LinearTrapPassage(PassageTime):
     >>> trap = rs.LinearTrap(slope=1.0, diffusivity=1.0)
     >>> T = rs.first_passage(trap, start=0.0, target=1.0)
     >>> round(T.mean(), 6), round(T.cv(), 6)
-    (2.436564, 0.893497)
+    (2.436564, 1.209371)
     >>> rs.first_passage(trap, start=2.0, target=1.0).mean()
     1.0
     """
 
-    sources: ClassVar[tuple[str, ...]] = ("pal2017",)
+    sources: ClassVar[tuple[str, ...]] = ("risken1989",)
     derivation: ClassVar[str] = "theory/06_linear_trap.py"
 
     def __init__(self, process: LinearTrap, start: RealLike, target: RealLike) -> None:
@@ -157,18 +157,21 @@ class LinearTrapPassage(PassageTime):
     # Transform -------------------------------------------------------------------------------
 
     def _roots(self, s: Any) -> tuple[Any, Any, Any]:
-        """R, n = (R + slope)/2D and m = (R - slope)/2D, the smaller one rationalised."""
+        """R - slope, n = (R + slope)/2D and m = (R - slope)/2D, small ones rationalised."""
         if np.iscomplexobj(s):
             root = np.sqrt(self._slope**2 + 4.0 * self._D * s)
         else:
             root = np.hypot(self._slope, 2.0 * np.sqrt(self._D) * np.sqrt(s))
         sum_ = root + np.abs(self._slope)
         large = sum_ / self._D / 2.0
+        if not np.iscomplexobj(s):
+            large = np.minimum(large, 1e300)  # no infinity that a distance of 0 could meet
         small = 2.0 * (s / np.where(sum_ == 0, 1.0, sum_))
         attracts = self._slope > 0
-        return root, np.where(attracts, large, small), np.where(attracts, small, large)
+        ahead = np.where(attracts, 2.0 * self._D * small, sum_)
+        return ahead, np.where(attracts, large, small), np.where(attracts, small, large)
 
-    def _log_rise(self, root: Any, n: Any, m: Any) -> Any:
+    def _log_rise(self, ahead: Any, n: Any, m: Any) -> Any:
         """log[u(to)/u(from) - 1]; -inf without a leg.
 
         R [u(to) - u(from)] = 2 D m exp(n from) expm1(n leg) + slope exp(-m from) expm1(-m leg),
@@ -176,7 +179,6 @@ class LinearTrapPassage(PassageTime):
         """
         y0, leg = self._from, self._leg
         far = np.real(n * self._to) > _LARGE
-        ahead = 2.0 * self._D * m
         near_n = np.where(far, 0.0, n)
         rise = ahead * np.exp(near_n * y0) * np.expm1(near_n * leg)
         rise = rise + self._slope * np.exp(-m * y0) * np.expm1(-m * leg)
@@ -184,19 +186,21 @@ class LinearTrapPassage(PassageTime):
         value = np.log(rise / base)
         # beyond exp: the same in logarithms, where the second term of the rise has dropped out;
         # exp(n from) may be huge and 2 D m tiny, so that their product decides
-        log_product = n * y0 + np.log(ahead)
-        reduced = np.where(
-            np.real(log_product) > -_LARGE,
-            -log1p(self._slope * np.exp(-m * y0 - log_product)),
-            log_product + m * y0 - np.log(np.where(self._slope > 0, self._slope, 1.0)),
+        log_product = n * y0 + np.where(
+            self._slope > 0, np.log(2.0 * self._D) + np.log(m), np.log(ahead)
         )
+        attracted = -softplus(
+            np.log(np.where(self._slope > 0, self._slope, 1.0)) - m * y0 - log_product
+        )
+        repelled = -log1p(np.minimum(self._slope, 0.0) * np.exp(-m * y0 - log_product))
+        reduced = np.where(self._slope > 0, attracted, repelled)
         log_far = log_expm1(n * leg) + reduced
-        return np.where(self._leg > 0, np.where(far, log_far, value), -np.inf)
+        return np.where((self._leg > 0) & (m != 0), np.where(far, log_far, value), -np.inf)
 
     @QUIET
     def _log_laplace(self, s: Any) -> Any:
-        root, n, m = self._roots(s)
-        climb = softplus(self._log_rise(root, n, m))
+        ahead, n, m = self._roots(s)
+        climb = softplus(self._log_rise(ahead, n, m))
         return -(m * self._outer) - np.where(self._leg > 0, climb, 0.0)
 
     # Moments ---------------------------------------------------------------------------------
@@ -204,7 +208,7 @@ class LinearTrapPassage(PassageTime):
     def _units(self) -> tuple[Any, Any, Any, Any]:
         """The slope where it attracts, and from, leg and outer in units of D/slope."""
         slope = np.where(self._slope > 0, self._slope, 1.0)
-        unit = slope / self._D
+        unit = np.minimum(slope / self._D, 1e300)
         return slope, unit * self._from, unit * self._leg, unit * self._outer
 
     @QUIET
@@ -217,6 +221,9 @@ class LinearTrapPassage(PassageTime):
         value = np.log(np.where(far, 1.0, climb + outer))
         climbed = np.log(2.0) + y0 + log_expm1(np.where(leg > 0, leg, 1.0))
         value = np.where(far, np.logaddexp(climbed, np.log(outer)), value)
+        flat = y0 + leg + outer < 1e-150  # the potential is nothing on the way
+        way = np.log(self._leg + self._outer) + np.log(slope) - np.log(self._D)
+        value = np.where(flat, way, value)
         return domain.plain(
             np.broadcast_to(np.where(self._slope > 0, unit + value, np.inf), self._shape)
         )
@@ -227,7 +234,8 @@ class LinearTrapPassage(PassageTime):
         slope, y0, leg, outer = self._units()
         climb = _exp_excess_2(leg) + (2.0 * np.expm1(y0) + 1.0) * np.expm1(leg)
         value = (self._D / slope) * ((climb + outer) / slope)
-        value = np.where(y0 + leg > _LARGE, np.exp(self.log_mean()), value)
+        usual = (y0 + leg + outer > 1e-150) & (y0 + leg < _LARGE) & (value > 0) & (value < np.inf)
+        value = np.where(usual, value, np.exp(self.log_mean()))
         return domain.plain(np.broadcast_to(np.where(self._slope > 0, value, np.inf), self._shape))
 
     @QUIET
@@ -242,9 +250,11 @@ class LinearTrapPassage(PassageTime):
         both = _exp_excess_2(y) + _exp_excess_2(y + d)
         square = 4.0 * second * both + 12.0 * third + 2.0 * d * (2.0 * y + d + 1.0) + 2.0 * outer
         unit = self._D / slope
-        log_far = np.log(2.0) + y0 + leg + np.log(unit) - np.log(slope)
+        log_far = np.log(2.0) + y0 + leg + np.log(self._D) - 2.0 * np.log(slope)
         value_far = np.exp(log_far) * np.sqrt(-np.expm1(-2.0 * leg))
-        value = np.where(far, value_far, np.sqrt(square) * unit / slope)
+        flat = y0 + leg + outer < 1e-150
+        way = np.sqrt(2.0 * (self._leg + self._outer) / slope) * (np.sqrt(self._D) / slope)
+        value = np.where(far, value_far, np.where(flat, way, np.sqrt(square) * unit / slope))
         return domain.plain(np.broadcast_to(np.where(self._slope > 0, value, np.inf), self._shape))
 
     @QUIET

@@ -14,7 +14,7 @@ from resetsgd.domain import Array, Real
 from resetsgd.errors import CensoredMean, DomainError
 from resetsgd.passage.base import QUIET, PassageTime
 from resetsgd.passage.sums import ROUND, Coins, Period, kaplan_meier, spent
-from resetsgd.passage.waiting import Waits
+from resetsgd.passage.waits import Waits
 from resetsgd.protocols import Protocol, Trial, WaitingMoments
 
 if TYPE_CHECKING:
@@ -378,9 +378,9 @@ class Observed(PassageTime):
         The duration at s = 0 is exact where E[R; R <= t] is; else by quadrature to 1e-12.
         """
         shape = np.broadcast_shapes(law.shape, np.shape(s))
-        if np.any(law.never & (np.asarray(s) == 0)) and np.any(self._tail > 0):
-            if not self._tail_at_once:
-                raise self._undetermined("the mean without resets")
+        never = np.any(law.never & (np.asarray(s) == 0))
+        if never and np.any(self._tail > 0) and not self._tail_at_once:
+            raise self._undetermined("the mean without resets")
         waits = Waits(law, np.broadcast_to(np.asarray(s), shape))
         index = np.arange(int(np.prod(shape))).reshape(shape)
         return self._trial(index, waits.success, waits.duration, waits.endless(index))

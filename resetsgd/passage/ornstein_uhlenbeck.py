@@ -16,6 +16,7 @@ from resetsgd.domain import Array, Real, RealLike
 from resetsgd.errors import DomainError
 from resetsgd.passage.base import QUIET, PassageTime
 from resetsgd.passage.parabolic import excess_ratio, first_moment, ratio, rise, second_cumulant
+from resetsgd.passage.parabolic_quadrature import HIGH
 from resetsgd.passage.sided import InverseTable
 from resetsgd.processes import OrnsteinUhlenbeck
 from resetsgd.protocols import Trial
@@ -105,7 +106,9 @@ class OrnsteinUhlenbeckPassage(PassageTime):
 
             self._low: Any = spreads(x0)
             self._high: Any = spreads(end)
-            self._gap: Any = domain.plain(np.minimum(np.abs(way) * unit, 2e300))
+            clipped = (self._low == -1e300) & (self._high != -1e300)
+            wide = np.where(clipped, self._high - self._low, np.abs(way) * unit)
+            self._gap: Any = domain.plain(np.minimum(wide, 2e300))
         self.process = process
         self.start, self.target = x0, end
         self._k = k
@@ -271,7 +274,7 @@ class OrnsteinUhlenbeckPassage(PassageTime):
     def mean_exponential(self, rate: Any) -> Any:
         """Mean under exponential waiting times, without a difference."""
         rate = np.asarray(rate, dtype=np.float64)
-        if not self._shape and not rate.shape and self._high <= 8.0:
+        if not self._shape and not rate.shape and self._high <= HIGH:
             p = float(rate) / float(self._k)
             if _LOWEST < p <= 30.0:
                 return ratio(p, self._low, self._high, self._gap) / self._k

@@ -25,13 +25,13 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from resetsgd.domain import Array
 from resetsgd.passage.arrangements import log_ratio_expm1
 from resetsgd.passage.liouville_green import liouville_green, log1p, logarithmic_slope
 from resetsgd.passage.parabolic_quadrature import (
     HIGH,
     REMOTE,
     Floats,
+    apart,
     joint,
     log1p_exp,
     log_denominator,
@@ -65,12 +65,14 @@ def _ratio(p: Any, low: Any, high: Any, gap: Any, q: Any = None) -> tuple[Any, A
     value = np.zeros(np.shape(p), dtype=np.float64 if q is None else np.complex128)
     log = np.zeros_like(value)
     near = high <= HIGH
-    if near.any():
-        imaginary = None if q is None else q[near]
-        value[near] = joint(p[near], low[near], high[near], gap[near], imaginary)
-        log[near] = np.log(value[near])
-    if not near.all():
-        far = ~near
+    clear = ~near & (low > 12.0) & (np.log(p) + 0.5 * low * low > 60.0) & (gap * high < 300.0)
+    for where, function in ((near, joint), (clear, apart)):
+        if where.any():
+            imaginary = None if q is None else q[where]
+            value[where] = function(p[where], low[where], high[where], gap[where], imaginary)
+            log[where] = np.log(value[where])
+    far = ~near & ~clear
+    if far.any():
         imaginary = None if q is None else q[far]
         log[far] = log_numerator(p[far], high[far], gap[far], imaginary)
         log[far] -= log_denominator(p[far], low[far], imaginary)
@@ -82,7 +84,10 @@ def _by_quadrature(p: Any, low: Any, high: Any, gap: Any, q: Any = None) -> Any:
     """E = log(1 + p N/J), arrays of one axis."""
     order = p if q is None else q
     log, value = _ratio(p, low, high, gap, q)
-    return np.where(high <= HIGH, log1p(order * value), log1p_exp(np.log(order) + log))
+    product = order * value
+    usable = np.abs(product) < 1e250
+    grown = log1p_exp(np.log(order) + log)
+    return np.where(usable, log1p(np.where(usable, product, 0.0)), grown)
 
 
 # Complex p that is neither small nor large ------------------------------------------------------
@@ -185,7 +190,7 @@ def rise(p: Any, low: Any, high: Any, gap: Any) -> Any:
 
 
 def ratio(p: float, low: float, high: float, gap: float) -> float:
-    """R of :func:`excess_ratio` for floats, p <= 30 and high <= 8, fast."""
+    """R of :func:`excess_ratio` for floats, p <= 30 and high <= 12.5, fast."""
     if gap < _TINY:
         return float(joint(p, low, high, _TINY)) * (gap / _TINY)
     return float(joint(p, low, high, gap))

@@ -20,6 +20,7 @@ __all__ = [
     "HIGH",
     "REMOTE",
     "Floats",
+    "apart",
     "joint",
     "log1p_exp",
     "log_denominator",
@@ -29,7 +30,7 @@ __all__ = [
     "window_of",
 ]
 
-HIGH = 8.0
+HIGH = 12.5
 """Targets up to here share their nodes with the start."""
 REMOTE = 1e7
 """Targets from here on are so far up that the first term of their asymptotics is exact."""
@@ -100,21 +101,50 @@ def joint(p: Any, low: Any, high: Any, gap: Any, q: Any = None) -> Any:
     """
     scalar = isinstance(gap, float)
     xp: Any = Floats if scalar else np
-    under, above = xp.minimum(low, 0.0), xp.maximum(low, 0.0)
-    own = _saddle(xp, p + 1.0, under)
+    own = _saddle(xp, p + 1.0, xp.minimum(low, 0.0))
     window = window_of(xp, p, high, xp.minimum(own, 1.0 / gap))
     # the peak of the denominator has to be resolved too
     slope = xp.minimum(1.0 + window[0] / own, 1.567)
     step = xp.minimum(window[3], 0.5 / (xp.hypot(own, xp.sqrt(p + 1.0)) * slope))
     t, log_r, weight = nodes((*window[:3], step))
-    rest = p * log_r - 0.5 * t * t
-    top = (rest + t * under).max(axis=0)
-    rest = rest - top if q is None else rest - top + 1j * (q.imag * log_r)
-    inner = t * (t - under)
-    if above > 0 if scalar else (above > 0).any():
-        inner = inner + (p if q is None else q) * np.expm1(above * t)
-    numerator = (np.exp(rest + t * high) * weight * -np.expm1(-gap * t)).sum(axis=0)
-    return numerator / (np.exp(rest + t * under) * weight * inner).sum(axis=0)
+    # one exponential for both, so that its rounding drops out of the ratio
+    exponent = p * log_r + t * (low - 0.5 * t)
+    shift = -exponent.max(axis=0)
+    if q is not None:
+        shift = shift + 1j * (q.imag * log_r)
+    g = np.exp(exponent + shift) * weight
+    order = p if q is None else q
+    up = low > 0
+    if up if scalar else up.any():  # J(p, low) = J(p, 0) + p N(p, 0, low)
+        fall = xp.maximum(low, 0.0) * t
+        inner = t * t * np.exp(-fall) - order * np.expm1(-fall)
+        inner = inner if scalar else np.where(up, inner, t * (t - low))
+    else:
+        inner = t * (t - low)
+    climb = gap * t
+    wide = climb > 300.0
+    if wide.any():  # apart, where exp(gap t) overflows before g makes it small
+        far = p * log_r + t * (high - 0.5 * t) + shift
+        grown = np.where(wide, -np.exp(far) * weight * np.expm1(-climb), 0.0)
+        numerator = np.where(wide, grown, g * np.expm1(np.where(wide, 0.0, climb))).sum(axis=0)
+    else:
+        numerator = (g * np.expm1(climb)).sum(axis=0)
+    return numerator / (g * inner).sum(axis=0)
+
+
+def apart(p: Any, low: Any, high: Any, gap: Any, q: Any = None) -> Any:
+    """N/J for two places so far up that J is p times a Gaussian integral around t = low."""
+    peak = _saddle(np, p, low)
+    reach = math.sqrt(2.0 * _BUDGET) + 1.0
+    n = int(((high - low) + 2.0 * reach).max() / 0.4) + 2
+    shift = -reach + ((high - low) + 2.0 * reach) * np.linspace(0.0, 1.0, n).reshape(-1, 1)
+    z = shift / peak
+    exponent = p * (np.log1p(z) - z) - 0.5 * shift * shift
+    if q is not None:
+        exponent = exponent + 1j * (q.imag * np.log1p(z))
+    g = np.exp(exponent) / (1.0 + z)
+    order = p if q is None else q
+    return (g * np.expm1(gap * (peak + shift))).sum(axis=0) / g.sum(axis=0) / order
 
 
 def log_numerator(p: Any, high: Any, gap: Any, q: Any = None) -> Any:

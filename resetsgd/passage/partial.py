@@ -121,7 +121,8 @@ class PartialPassage(PassageTime):
         ratio = np.where(root == 0, 1.0, np.where(v >= 0, square, 1.0 / square))
         share = np.where(total == 0, 0.0, self._r / np.where(total == 0, 1.0, total))
         log_a = np.log(np.where(self._a > 0, self._a, 1.0))
-        n, weight, power = 0, np.ones(np.shape(total + self._a + depth), dtype=depth.dtype), 1.0
+        n, power = 0, np.ones(())
+        weight: Any = np.ones(np.shape(total + self._a + depth), dtype=depth.dtype)
         fall: Any = 0.0
         still: Any = 0.0
         log_left: Any = np.full(weight.shape, -np.inf, dtype=weight.dtype)
@@ -141,7 +142,8 @@ class PartialPassage(PassageTime):
                 raise NotConverged(f"partial: the series did not converge in {n} terms")
         # what follows is geometric: weights share^m, exponents 0
         rest = weight * total
-        if np.iscomplexobj(total) and np.any(np.abs(still) > 1e5 * np.abs(still + rest / s)):
+        whole = np.abs(still + rest / np.where(s == 0, 1.0, s))
+        if np.iscomplexobj(total) and not np.all((np.abs(still) <= 1e5 * whole) | (s == 0)):
             raise NotConverged("partial: the series cancels left of the imaginary axis")
         safe = np.where(s == 0, 1.0, s)
         tail = np.where(s == 0, 0.0, np.log(np.where(rest == 0, 1.0, rest / safe)))

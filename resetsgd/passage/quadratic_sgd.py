@@ -9,7 +9,7 @@ from scipy import special, stats
 
 from resetsgd import domain
 from resetsgd.domain import Array, RealLike
-from resetsgd.errors import DomainError
+from resetsgd.errors import DomainError, NotConverged
 from resetsgd.passage.base import PassageTime
 from resetsgd.passage.operator_passage import OperatorPassage
 from resetsgd.passage.random_walk import RandomWalkPassage
@@ -76,8 +76,8 @@ class QuadraticSGDPassage(RandomWalkPassage):
     -----
     Accuracy as for :class:`~resetsgd.RandomWalk`.
 
-    **Source**: M. Kac, Am. Math. Monthly 54, 369 (1947) for the transfer operator. Derived in
-    ``theory/14_finite_learning_rate.py``.
+    **Source**: the definition of a step, which is that of the walk; what the finite learning rate
+    changes is measured in ``theory/14_finite_learning_rate.py``.
 
     Examples
     --------
@@ -207,8 +207,7 @@ class RadialPassage(OperatorPassage):
     -----
     Accuracy: 1e-10 relative of means, variances and transforms, or ``NotConverged``.
 
-    **Source**: the definition of the noncentral chi-square distribution. Derived in
-    ``theory/14_finite_learning_rate.py``.
+    **Source**: the definition of the noncentral chi-square distribution; tested against SciPy's.
 
     Examples
     --------
@@ -250,12 +249,19 @@ class RadialPassage(OperatorPassage):
 
     def _operator(self, order: int) -> Transfer:
         d = self.process.dimension
+        spread = self._width / np.sqrt(1.0 - self._contraction**2)
+        stretch = max(self._level, float(self._radius.max()))
+        if (stretch > 60 * max(2.5 * self._width, 0.75 * spread) and self._inward) or (
+            not self._inward and self._level > 150 * self._width
+        ):
+            raise NotConverged(
+                f"a radius of {stretch / self._width:.3g} steps of the noise needs too many panels"
+            )
         kernel = _Radius(d, self._contraction, self._width, self._level, self._inward)
         if not self._inward:
             count = int(np.ceil(self._level / (2.5 * self._width))) + 1
             return Transfer(kernel, Panels(np.linspace(0.0, self._level, count + 1), order),
                             self._radius)  # fmt: skip
-        spread = self._width / np.sqrt(1.0 - self._contraction**2)
         reach = (np.sqrt(d) + (10.0 if order == 18 else 9.5)) * spread
         end = max(float(self._radius.max()) + 10.0 * self._width, self._level + 3 * spread, reach)
         edges, width = [0.0], 2.5 * self._width

@@ -8,7 +8,7 @@ import numpy as np
 
 from resetsgd import domain
 from resetsgd.domain import Array, RealLike
-from resetsgd.errors import DomainError
+from resetsgd.errors import DomainError, NotConverged
 from resetsgd.passage.base import PassageTime
 from resetsgd.passage.jumps import Jump
 from resetsgd.passage.operator_passage import OperatorPassage
@@ -16,6 +16,10 @@ from resetsgd.passage.transfer import Panels, Transfer
 from resetsgd.processes.random_walk import RandomWalk
 
 __all__ = ["RandomWalkPassage", "passage"]
+
+_FARTHEST = 1e12
+"""Largest distance, in jump widths, at which 1e-10 can be promised."""
+_MOST_PANELS = 60
 
 
 def passage(process: RandomWalk, start: RealLike, target: Any, wall: Any) -> PassageTime:
@@ -132,10 +136,14 @@ class RandomWalkPassage(OperatorPassage):
                 )
         self.process, self.start, self.target = process, start, target
         self._shape = place.shape
-        self._gap = sign * gap
-        self._width = high - low if interval else np.inf
-        self._center = sign * (process.center - low)
         self._jump = Jump(process.jump, sign)
+        unit = self._jump.unit
+        with np.errstate(over="ignore"):
+            self._gap = sign * gap / unit
+            self._width = (high - low) / unit if interval else np.inf
+            self._center = sign * (process.center - low) / unit
+        if not (np.max(self._gap, initial=0.0) <= _FARTHEST and abs(self._center) <= _FARTHEST):
+            raise DomainError("start", start, f"within {_FARTHEST:g} jump widths of the target")
         self._iid = process.contraction == 1
         self._half_line = not interval
         if self._half_line and self._iid and self._jump.heavy and not self._jump.symmetric:
@@ -164,7 +172,7 @@ class RandomWalkPassage(OperatorPassage):
             # the twin ends elsewhere, so that the two also see what the continuation costs
             length = (24.0 if order == 18 else 21.0) * jump.scale
             count, width = 10, 0.1 * length
-            low = jump.sign * np.array(jump.law.support())
+            low = jump.sign * np.array(jump.law.support()) / jump.unit
             if np.isfinite(low.min()) and low.min() < 0:  # the solution has kinks there
                 width = -float(low.min())
                 count = int(np.clip(np.ceil(length / width), 4, 24))
@@ -182,6 +190,11 @@ class RandomWalkPassage(OperatorPassage):
         edges = [0.0]
         width = (0.3 if self._jump.heavy else 3.0) * self._jump.scale
         while edges[-1] < length:
+            if len(edges) > _MOST_PANELS:
+                raise NotConverged(
+                    f"a stretch of {length:.3g} jump widths needs more than {_MOST_PANELS} panels;"
+                    " so far out diffusion is the better description"
+                )
             edges.append(edges[-1] + min(width, largest))
             width *= 1.0 if len(edges) < 4 else 1.5
         return np.array(edges)

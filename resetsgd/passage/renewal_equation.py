@@ -21,8 +21,8 @@ from scipy import special
 
 from resetsgd.domain import Array
 from resetsgd.errors import DomainError, NotConverged
-from resetsgd.protocols.geometric import _inverse_series
 from resetsgd.passage.waiting import has_density, knots_of, marks_of, sums_of
+from resetsgd.protocols.geometric import _inverse_series
 from resetsgd.protocols.schedule import Schedule
 from resetsgd.protocols.waiting import WaitingTime
 
@@ -45,11 +45,11 @@ _ROUNDING = 4e-15
 
 @lru_cache(maxsize=1)
 def _tools() -> tuple[Array, Array, Array]:
-    """Collocation points on (-1, 1), values to Legendre coefficients, and their integral from -1."""
+    """Points on (-1, 1), their values to Legendre coefficients, and to those of the integral."""
     nodes, _ = special.roots_legendre(_ORDER)
     to_coefficients = np.linalg.inv(legendre.legvander(nodes, _ORDER - 1))
     integral = np.stack([legendre.legint(row, lbnd=-1.0) for row in np.eye(_ORDER)], axis=1)
-    return nodes, to_coefficients, integral
+    return nodes, np.asarray(to_coefficients, np.float64), np.asarray(integral, np.float64)
 
 
 @lru_cache(maxsize=1)
@@ -59,7 +59,7 @@ def _gauss() -> tuple[Array, Array]:
     return 0.5 * (nodes + 1.0), 0.5 * weights
 
 
-def _series(coefficients: Array, place: Array, x: Array) -> Any:
+def _series(coefficients: Array, place: Any, x: Array) -> Any:
     """Legendre series of the panels ``place`` at their local coordinates x in [-1, 1]."""
     count = coefficients.shape[1]
     later: Any = np.zeros_like(x)
@@ -196,7 +196,7 @@ class March:
         self.areas.append(self.areas[-1] + 0.5 * wide * float(np.sum(integral @ found)))
 
     def _solve(self, low: float, high: float, times: Array) -> Array:
-        nodes, to_coefficients, _ = _tools()
+        to_coefficients = _tools()[1]
         points, weights = _gauss()
         extra = np.empty(0) if self.prepare is None else self.prepare(low, high)
         furthest = self.cuts[-1]
@@ -244,7 +244,7 @@ class March:
             return np.asarray(np.linalg.lstsq(system, right, rcond=None)[0])
         return np.asarray(np.linalg.solve(system, right))
 
-    def _locate(self, t: Array) -> tuple[Array, Array]:
+    def _locate(self, t: Array) -> tuple[Any, Any]:
         edges = np.array(self.edges)
         place = np.clip(np.searchsorted(edges, t) - 1, 0, max(len(edges) - 2, 0))
         low, high = edges[place], edges[np.minimum(place + 1, len(edges) - 1)]
@@ -351,9 +351,9 @@ class Renewal:
         return self._at(t)[1]
 
     def _at(self, t: Array) -> tuple[Any, Any]:
-        march, early = self.march, t <= self.start
         if not self.start < np.inf:
             return np.zeros(t.shape), np.ones(t.shape)
+        march, early = self.march, t <= self.start
         # Once T and R are both over in every trial that began before, only the exponential is left.
         simple = 3.0 * self.last if self.mean > 10.0 * self.last else np.inf
         top = min(float(np.max(t, initial=0.0, where=~early)), simple)
@@ -369,6 +369,48 @@ class Renewal:
         value = np.where(over, march.value(end) * decay, value)
         left = np.where(over, (1.0 - march.area(end)) * decay, left)
         return np.where(early, 0.0, value), np.where(early, 1.0, left)
+
+
+def _weighed(renewal: Renewal, t: Array, s: Any) -> Any:
+    """Integral of exp(-su) survival(u) over (0, t), panel by panel, for one s."""
+    renewal.survival(np.atleast_1d(t))  # marches there
+    points, weights = _gauss()
+    edges = np.append(0.0, np.array(renewal.march.edges))
+    last = edges[-1]
+    far = np.max(t, initial=0.0)
+    if far > last:  # what is left falls exponentially, or is nothing
+        edges = np.append(edges, last + (far - last) * np.linspace(0.0, 1.0, 65)[1:])
+
+    def piece(low: Array, width: Array) -> Any:
+        u = low[:, None] + width[:, None] * points
+        return width * ((np.exp(-s * u) * renewal.survival(u)) @ weights)
+
+    whole = np.append(0.0, np.cumsum(piece(edges[:-1], np.diff(edges))))
+    flat = np.ravel(t)
+    place = np.clip(np.searchsorted(edges, flat, side="right") - 1, 0, len(edges) - 2)
+    value = whole[place] + piece(edges[place], flat - edges[place])
+    return value.reshape(np.shape(t))
+
+
+@np.errstate(all="ignore")
+def lasting(free: PassageTime, law: WaitingTime, t: Array, s: Any) -> Any:
+    """Integral of exp(-su) survival(u) over (0, t); None where there are no panels."""
+    smooth = has_density(free) and law.waiting_atoms() is None and not free.shape
+    if not smooth or np.any(law.never) or (isinstance(law, Schedule) and law.running):
+        return None
+    s = np.asarray(s)
+    shape = np.broadcast_shapes(np.shape(t), s.shape, law.shape)
+    times, rates = np.broadcast_to(t, shape), np.broadcast_to(s, shape)
+    value = np.empty(shape, dtype=np.result_type(s, np.float64))
+    for place in np.ndindex(law.shape):
+        where = (..., *place)
+        renewal = _renewal(free, law._at(place) if law.shape else law)
+        some, at = np.asarray(times[where]), np.asarray(rates[where])
+        out = np.empty(some.shape, dtype=value.dtype)
+        for rate in np.unique(at):
+            out[at == rate] = _weighed(renewal, some[at == rate], rate)
+        value[where] = out
+    return value
 
 
 def even(low: float, high: float) -> Array:

@@ -14,7 +14,7 @@ from resetsgd.passage import inversion
 from resetsgd.passage.base import QUIET, PassageTime
 from resetsgd.protocols import Protocol
 
-__all__ = ["Restarted", "delayed", "play", "restart"]
+__all__ = ["Restarted", "delayed", "play", "restart", "right_law"]
 
 _MOST_ROUNDS = 100_000
 
@@ -175,9 +175,9 @@ class Restarted(PassageTime):
         finite = np.where(np.isinf(t), 0.0, t)
         value = self.protocol.survival(self.free, finite)
         if value is None:
-            if self.smooth:
+            if self.smooth and self.protocol.lost.fixed:
                 return super()._survival(t)
-            value = delayed(self.free, self.free, self.protocol, finite, density=False)
+            value = self._law(finite, density=False)
         never = -np.expm1(np.real(self._log_laplace(np.zeros(self.shape))))
         return np.where(np.isinf(t), never, value)
 
@@ -185,10 +185,16 @@ class Restarted(PassageTime):
         finite = np.where(np.isinf(t), 0.0, t)
         value = self.protocol.density(self.free, finite)
         if value is None:
-            if self.smooth:
+            if self.smooth and self.protocol.lost.fixed:
                 return super()._density(t)
-            value = delayed(self.free, self.free, self.protocol, finite, density=True)
+            value = self._law(finite, density=True)
         return np.where(np.isinf(t), 0.0, value)
+
+    def _law(self, t: Array, *, density: bool) -> Any:
+        """With an overhead: a sum over resets if it is fixed, else from right of 0."""
+        if not (self.free.smooth and self.protocol.right_smooth) or self.protocol.lost.fixed:
+            return delayed(self.free, self.free, self.protocol, t, density=density)
+        return right_law(self._log_laplace, t, self.shape, density=density)
 
     def lasting(self, period: Array, s: Any) -> Any:
         """By the protocol's own sum where there is one: quadrature does not see the kinks."""
@@ -204,6 +210,17 @@ class Restarted(PassageTime):
     def _sample(self, n: int, generator: np.random.Generator) -> Array:
         """Play the trials: draw T and the waiting time until T comes first."""
         return play(n, generator, self.shape, self.free, self.free, self.protocol)
+
+
+def right_law(
+    log_laplace: Callable[[Any], Any], t: Array, shape: tuple[int, ...], *, density: bool
+) -> Any:
+    """Survival or density from a transform known right of 0 only, absolute error about 1e-7."""
+    t = np.broadcast_to(t, np.broadcast_shapes(t.shape, shape))
+    if density:
+        return np.where(t > 0, inversion.invert_right(lambda s: np.exp(log_laplace(s)), t), 0.0)
+    late = inversion.invert_right(lambda s: -np.expm1(log_laplace(s)) / s, t)
+    return np.where(t > 0, late, 1.0)
 
 
 def play(
@@ -249,10 +266,12 @@ def delayed(
     """Survival or density with a fixed overhead c: a sum over the number of resets.
 
     Exactly n resets have been lived through from the time n c on; the transform of each term is
-    smooth after its own delay, so that each is inverted there. Absolute error about 1e-11 a term.
+    smooth after its own delay, so that each is inverted there. Absolute error about 1e-11 a term, or
+    1e-7 where the transform is known right of 0 only.
     """
     lost = protocol.lost
-    smooth = first.smooth and then.smooth and protocol.keeps_smooth
+    smooth = first.smooth and then.smooth and protocol.right_smooth
+    invert = inversion.invert if protocol.keeps_smooth else inversion.invert_right
     if not (smooth and lost.fixed):
         raise NotConverged(
             f"survival: with {protocol!r} the law has kinks that no finite formula here resolves;"
@@ -263,7 +282,7 @@ def delayed(
     t = np.broadcast_to(t, shape)
     # more resets than this do not happen by then
     often = float(np.max(t * protocol.most_resets_a_time, initial=0.0))
-    delays = np.floor(t / np.where(late > 0, late, 1e-300))
+    delays = np.where(late > 0, np.floor(t / np.where(late > 0, late, 1.0)), np.inf)
     most = int(min(np.max(delays, initial=0.0), often + 12.0 * np.sqrt(often) + 50.0))
     if most > 4096:
         raise NotConverged(f"survival: t = {float(t.max()):g} holds {most} resets with an overhead")
@@ -285,7 +304,7 @@ def delayed(
         return transform
 
     def at(transform: Callable[[Any], Any], time: Array) -> Any:
-        return np.where(time > 0, inversion.invert(transform, time), 0.0)
+        return np.where(time > 0, invert(transform, time), 0.0)
 
     value: Any = np.zeros(shape)
     for number in range(most + 1):

@@ -146,11 +146,8 @@ class Run:
         edges = np.concatenate([[0.0], early, self.march.edges])
         low, high = edges[:-1], edges[1:]
         t = 0.5 * (low + high) + 0.5 * (high - low) * nodes[:, None]
-        if power < 0:
-            value = self.factor * self.hazard.rate(t)
-        else:
-            value = t**power * np.exp(-s * t)
-        value = value * np.where(t < self.start, 1.0, self.march.value(t))
+        weight = self.factor * self.hazard.rate(t) if power < 0 else t**power * np.exp(-s * t)
+        value = weight * np.where(t < self.start, 1.0, self.march.value(t))
         return np.sum(0.5 * (high - low) * (weights @ value))
 
 

@@ -275,7 +275,8 @@ class InverseTable:
     @QUIET
     def __call__(self, uniforms: Array) -> Array:
         """Times for uniform numbers, shape (n,) + shape of the law."""
-        wanted = (np.log(uniforms) - np.log1p(-uniforms)).reshape(len(uniforms), -1)
+        wanted = np.log(uniforms) - np.log1p(-uniforms)
+        wanted = wanted.reshape(len(uniforms), len(self._curves))
         result = np.empty(wanted.shape)
         for i, (curve, first, last) in enumerate(self._curves):
             result[:, i] = np.exp(curve(np.clip(wanted[:, i], first, last)))

@@ -3,133 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import special
 
 from resetsgd.domain import Array
 from resetsgd.errors import NotConverged
 from resetsgd.passage.fronts import Fronted
 from resetsgd.passage.lattice_time import LatticeTime
+from resetsgd.passage.log_time import PROMISE, REACH, Grid
+from resetsgd.passage.waits import Waits
 from resetsgd.protocols.base import Trial
 from resetsgd.protocols.schedule import Schedule
 from resetsgd.protocols.sharp import Sharp
-from resetsgd.protocols.waiting import WaitingMoments, WaitingTime, area_below, around
+from resetsgd.protocols.waiting import WaitingMoments, WaitingTime, around
 
 if TYPE_CHECKING:
     from resetsgd.passage.base import PassageTime
 
-__all__ = ["Waits", "has_density", "knots_of", "marks_of", "moments", "sums_of", "trial"]
+__all__ = ["has_density", "knots_of", "marks_of", "moments", "sums_of", "trial"]
 
-_NODES = 16
-_SMALL = 1e-14
-"""Error of one panel, relative to the integral, below which it is not halved."""
-_PROMISE = 1e-10
 _NOISE = 1e-13
 """Density times time, late, below which an inverted transform gives noise."""
-_ROUNDS = 60
-_MOST_PANELS = 2**15
 _CHUNK = 48
 """Parameters that are integrated at once."""
 _LEFT = np.array([1.5, 4.0, 8.0, 16.0, 32.0, 64.0, 120.0])
-_RIGHT = np.array([1.5, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 250.0])
-_FAR = (245.0, 235.0, 225.0)
-"""How far beyond the marks, in log time, the tail is looked at."""
-
-
-@lru_cache(maxsize=1)
-def _rule() -> tuple[Array, Array, Array]:
-    """Gauss-Legendre nodes and weights, and the rows that give the last two coefficients."""
-    nodes, weights = special.roots_legendre(_NODES)
-    degrees = (_NODES - 2, _NODES - 1)
-    rows = [(k + 0.5) * weights * special.eval_legendre(k, nodes) for k in degrees]
-    return nodes, weights, np.array(rows)
-
-
-class Grid:
-    """Nodes in time adapted to some integrands, and the quadrature weights that belong to them.
-
-    Parameters
-    ----------
-    values : callable
-        Times to the integrands times t, shape (integrands,) + shape of the times.
-    edges : ndarray, shape (panels + 1,) + shape
-        First panels, in log time, rising along the first axis.
-
-    Notes
-    -----
-    Panels of 16 Gauss points are halved until the last Legendre coefficients say that the error of
-    each is below 1e-14 of the integral. Beyond the last edge an integrand that still counts is
-    continued as the power of time that it is there.
-    """
-
-    def __init__(self, values: Callable[[Array], Any], edges: Array, end: Array) -> None:
-        nodes, weights, rows = _rule()
-        rank = edges.ndim - 1
-        x = nodes.reshape(-1, 1, *(1,) * rank)
-        low, high = edges[:-1], edges[1:]
-        done: Any = 0.0
-        times, measure, panels = [], [], 0
-        for _ in range(_ROUNDS):
-            half = 0.5 * (high - low)
-            t = np.exp(0.5 * (high + low) + half * x)
-            value = values(t)
-            weight = half * weights.reshape(x.shape)
-            sums = np.sum(value * weight, axis=1)
-            last = np.max(np.abs(np.tensordot(rows, value, axes=(1, 1))), axis=0)
-            top = np.max(np.abs(value), axis=1)
-            ratio = last / np.where(top > 0, top, 1.0)
-            error = np.minimum(ratio, 30.0 * ratio**2) * top * 2.0 * half
-            total = np.abs(done + sums.sum(axis=1))
-            bad = np.any(error > _SMALL * total[:, None], axis=0) & (half > 1e-13)
-            times.append(t.reshape(-1, *t.shape[2:]))
-            measure.append((weight * np.where(bad, 0.0, 1.0)).reshape(times[-1].shape))
-            done = done + np.sum(np.where(bad, 0.0, sums), axis=1)
-            count = int(bad.sum(axis=0).max(initial=0))
-            if count == 0:
-                break
-            panels += 2 * count
-            if panels > _MOST_PANELS:
-                break
-            place = np.argsort(~bad, axis=0, kind="stable")[:count]
-            keep = np.take_along_axis(bad, place, axis=0)
-            left = np.take_along_axis(low, place, axis=0)
-            right = np.where(keep, np.take_along_axis(high, place, axis=0), left)
-            middle = 0.5 * (left + right)
-            low = np.concatenate([left, middle])
-            high = np.concatenate([middle, right])
-        else:
-            count = 1
-        if count:
-            raise NotConverged(
-                "the passage time against this waiting time could not be integrated to 1e-10: its"
-                " law is too steep or too rough"
-            )
-        far = [np.exp(end - (_RIGHT[-1] - distance))[None] for distance in _FAR]
-        self.t = np.concatenate([*times, *far])
-        self.weight = np.concatenate([*measure, *(np.zeros_like(at) for at in far)]) * self.t
-
-    def sum(self, values: Any) -> Any:
-        """Integral over time of a function given at the nodes ``t``; ``inf`` where it diverges."""
-        total = np.sum(np.where(self.weight > 0, self.weight * values, 0.0), axis=0)
-        late, middle, early = (np.abs(values[i] * self.t[i]) for i in (-3, -2, -1))
-        counts = late > 1e-13 * np.abs(total)
-        if not np.any(counts):
-            return total
-        fall = np.log(np.where(counts, middle / late, np.e)) / 10.0
-        before = np.log(np.where(counts, early / middle, np.e)) / 10.0
-        # The panels reach 5 beyond the last point; from there the power law is summed.
-        rest = late * np.exp(-5.0 * fall) / np.where(fall > 0, fall, 1.0)
-        steady = np.abs(fall - before) < 1e-11 + 1e-4 * _PROMISE * np.abs(total) / rest * fall
-        if not np.all(steady | ~counts):
-            raise NotConverged(
-                "the mean under this waiting time converges too slowly: neither the passage time"
-                " nor the waiting time ends or falls as a power of time"
-            )
-        return np.where(counts, np.where(fall > 1e-12, total + rest, np.inf), total)
+_RIGHT = np.array([1.5, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, REACH])
 
 
 def marks_of(free: PassageTime) -> Array:
@@ -252,11 +151,12 @@ class _Pair:
             self.ended = law.waiting_density(t) * self._decay(t)
             area = np.where(self.s == 0, 0.0, self.s * self.duration())
             stays = np.where(law.never & (self.s == 0), self.missing, 0.0)
-            self._check(self.success() + self.failed(0) + area + stays - 1.0)
+            at_once = 1.0 - law.waiting_survival(np.exp(edges[0]))  # before the first panel
+            self._check(self.success() + self.failed(0) + at_once + area + stays - 1.0)
 
     def _check(self, gap: Any) -> None:
         gap = float(np.max(np.where(self.law.never, 0.0, np.abs(gap)), initial=0.0))
-        if not gap < _PROMISE:
+        if not gap < PROMISE:
             raise NotConverged(
                 f"the parts of a trial add up to 1 only within {gap:.1g}: the density of this"
                 " passage time is not known well enough for this waiting time"
@@ -441,7 +341,10 @@ def trial(free: PassageTime, law: WaitingTime, s: Any = 0.0) -> Trial:
     pair = _pair(free, law, s)
     success, duration = pair.success(), pair.duration()
     log_success = np.log(success)
-    log_mean = np.where(success == 0, np.inf, np.log(duration) - log_success)
+    endless = (success == 0) | np.isposinf(np.real(duration))
+    log_mean = np.where(endless, np.inf, np.log(duration) - log_success)
+    if np.any(np.isnan(log_mean) & ~never):
+        raise NotConverged("this waiting time lies at an end of float64")
     if np.any(never):
         unhurried = free.trial_exponential(np.zeros(pair.shape), s)
         log_success = np.where(never, unhurried.log_success, log_success)
@@ -481,8 +384,8 @@ def moments(free: PassageTime, law: WaitingTime) -> WaitingMoments:
     if pieces is not None:
         done = [moments(free, piece) for piece in pieces]
         columns = zip(*done, strict=True)
-        return WaitingMoments(
-            *(None if part[0] is None else np.concatenate(part) for part in columns)
+        return WaitingMoments._make(
+            None if part[0] is None else np.concatenate(part) for part in columns
         )
     atoms = law.waiting_atoms()
     if atoms is not None:
@@ -508,108 +411,9 @@ def _atomic_moments(free: PassageTime, times: Array, masses: Array) -> WaitingMo
     centre = np.sum(masses * won * mean, axis=0) / success
     inner = np.where(won > 0, np.asarray(free.truncated_var(times)), 0.0)
     spread = np.sum(masses * won * (inner + (mean - centre) ** 2), axis=0) / success
-    failed = [np.sum(masses * late * times**power, axis=0) for power in (1, 2)]
-    tilt = np.sum(masses * times * np.asarray(free.density(times)), axis=0)
+    first, second = (np.sum(masses * late * times**power, axis=0) for power in (1, 2))
+    total = np.sum(masses * duration, axis=0)
     if not has_density(free):
-        return WaitingMoments(success, np.sum(masses * duration, axis=0), spread, *failed)
-    return WaitingMoments(
-        success, np.sum(masses * duration, axis=0), spread, *failed, tilt, failed[0]
-    )
-
-
-class Waits:
-    """A trial of known length against a waiting time, for sums over a sample.
-
-    Parameters
-    ----------
-    law : WaitingTime
-        The waiting time.
-    s : ndarray
-        Transform variable, of the shape of the parameters.
-
-    Notes
-    -----
-    Methods take the times and the indices of the parameters; the two broadcast.
-    """
-
-    def __init__(self, law: WaitingTime, s: Any) -> None:
-        self.law, self.s = law, np.asarray(s)
-        self.plain = not np.any(self.s != 0)
-
-    def _part(self, i: Any) -> WaitingTime:
-        if not self.law.shape:
-            return self.law
-        cut = {
-            item.name: np.broadcast_to(value, self.s.shape).ravel()[i]
-            for item in fields(self.law)
-            if np.ndim(value := getattr(self.law, item.name)) > 0
-        }
-        return replace(self.law, **cut)
-
-    def _spread(self, value: Any, at: Any, i: Any) -> Any:
-        return np.broadcast_to(value, np.broadcast_shapes(np.shape(at), np.shape(i)))
-
-    @np.errstate(all="ignore")
-    def success(self, at: Any, i: Any) -> Any:
-        """E[exp(-s T); T < R] for T = at."""
-        decay = 1.0 if self.plain else np.exp(-self.s.ravel()[i] * at)
-        keep = np.where(at > 0, self._part(i).waiting_survival(np.where(at > 0, at, 1.0)), 1.0)
-        return self._spread(keep * decay, at, i)
-
-    @np.errstate(all="ignore")
-    def duration(self, at: Any, i: Any) -> Any:
-        """E[integral of exp(-s t) over the trial] for T = at, which may be infinite."""
-        law = self._part(i)
-        if not (self.plain and law.waiting_early(np.ones(1), 1) is not None):
-            return self._integral(at, i, 0)
-        value = law.waiting_early(at, 1) + at * law.waiting_survival(at)
-        value = np.where(np.isinf(at), law.waiting_mean(), value)
-        return self._spread(np.where(at > 0, value, 0.0), at, i)
-
-    def endless(self, i: Any) -> Any:
-        """The same for T that never comes."""
-        return self.duration(np.inf, i)
-
-    def failed(self, at: Any, i: Any) -> Any:
-        """E[R; R <= at]."""
-        return self._early(at, i, 1)
-
-    def failed_square(self, at: Any, i: Any) -> Any:
-        """E[R²; R <= at]."""
-        return self._early(at, i, 2)
-
-    @np.errstate(all="ignore")
-    def _early(self, at: Any, i: Any, power: int) -> Any:
-        law = self._part(i)
-        known = law.waiting_early(np.minimum(np.where(at > 0, at, 1.0), 1e300), power)
-        if known is not None:
-            return self._spread(np.where(at > 0, known, 0.0), at, i)
-        late = np.where(at < np.inf, at**power * law.waiting_survival(np.minimum(at, 1e300)), 0.0)
-        return np.maximum(self._integral(at, i, power - 1) - late, 0.0)
-
-    @np.errstate(all="ignore")
-    def _integral(self, at: Any, i: Any, power: int) -> Any:
-        """Integral of (power + 1) t^power exp(-st) P(R > t) over (0, at), by quadrature."""
-        at, i = np.broadcast_arrays(np.asarray(at, dtype=np.float64), i)
-        s_at = self.s.ravel()[i]
-        value = np.zeros(at.shape, dtype=np.result_type(s_at, np.float64))
-        for k in np.unique(i):
-            law, s, here = self._part(int(k)), self.s.ravel()[k], i == k
-            marks = np.asarray(law.waiting_marks())
-            marks = marks[np.isfinite(marks) & (marks > 0)]
-            grid = np.exp(np.arange(np.log(marks.min()) - 1.0, 690.0 / (power + 1), 0.5))
-            size = grid ** (power + 1) * law.waiting_survival(grid) * np.exp(-np.real(s) * grid)
-            ended = np.flatnonzero(size > 1e-17 * size.max())[-1]
-            if ended == len(grid) - 1 and np.any(np.isinf(at[here])):
-                value[here] = np.inf
-                continue
-            end = grid[min(ended + 1, len(grid) - 1)]
-            if np.abs(np.imag(s)) * min(end, float(np.max(at[here]))) > 30.0:
-                raise NotConverged(f"s = {s}: too many turns of exp(-st) within a trial")
-
-            def tilted(t: Any, s: Any = s, law: Any = law) -> Any:
-                return (power + 1) * t**power * np.exp(-s * t) * law.waiting_survival(t)
-
-            extra = np.append(marks, 1.0 / np.real(s)) if np.real(s) > 0 else marks
-            value[here] = area_below(tilted, np.minimum(at[here], end), extra)
-        return value
+        return WaitingMoments(success, total, spread, first, second)
+    tilt = np.sum(masses * times * np.asarray(free.density(times)), axis=0)
+    return WaitingMoments(success, total, spread, first, second, tilt, first)

@@ -95,12 +95,13 @@ class WallLaw(PassageTime):
         tail = np.where(root > 0, gauss * special.erfcx(np.maximum(root, 0.0)), direct)
         if density:
             drifted = 2.0 * g * self._D * (2.0 / _SQRT_PI * gauss / width) + self._nu * g * tail
-            return z / width / t / _SQRT_PI * gauss + drifted
-        return tail * (1.0 + 2.0 * a * root) - (2.0 / _SQRT_PI) * a * gauss
+            return np.nan_to_num(z / width / t / _SQRT_PI * gauss + drifted)
+        # 0 times inf: out of reach
+        return np.nan_to_num(tail * (1.0 + 2.0 * a * root) - (2.0 / _SQRT_PI) * a * gauss)
 
     def _late(self, t: Array, power: int, until: Array | None = None) -> Any:
         """Sum over the modes of the density over the power of their rate, or how much it falls."""
-        G = np.asarray(0.5 * self._nu / self._D * self._L, dtype=np.float64)
+        G = np.clip(0.5 * self._nu / self._D * self._L, -1e15, 1e15)
         G = np.broadcast_to(G, self.shape)
         G = G.reshape((1,) * (np.ndim(t) - G.ndim) + G.shape)
         square, factor = _modes(G)
@@ -120,7 +121,7 @@ class WallLaw(PassageTime):
         terms = 2.0 * wave * factor * np.exp(-rate * (unit * t)) / rate**power
         if until is not None:
             terms = terms * -np.expm1(-rate * (unit * (until - t)))
-        return np.sum(terms, axis=0) * unit ** (1 - power)
+        return np.sum(np.nan_to_num(terms), axis=0) * unit ** (1 - power)
 
     def _pieces(self, t: Array, early: Any, middle: Any, late: Any) -> Any:
         """Choose by time; only what is needed is evaluated."""
@@ -144,6 +145,8 @@ class WallLaw(PassageTime):
             lambda u: PassageTime._survival(self, u),
             lambda u: self._late(u, 1),
         )
+        ballistic = np.where(time < np.asarray(self.mean()), 1.0, 0.0)
+        value = np.where(np.isnan(value), ballistic, value)
         return np.where(usable, value, np.where(np.asarray(t) > 0, 0.0, 1.0))
 
     def _density(self, t: Array) -> Any:
@@ -155,7 +158,7 @@ class WallLaw(PassageTime):
             lambda u: PassageTime._density(self, u),
             lambda u: self._late(u, 0),
         )
-        return np.where(usable, value, 0.0)
+        return np.where(usable & ~np.isnan(value), value, 0.0)
 
     def _marks(self) -> Any:
         return np.broadcast_to(self._free._marks(), (14, *self.shape))
@@ -187,7 +190,7 @@ class WallLaw(PassageTime):
         if np.any(period > last):
             more = self._late(last * np.ones_like(period), 2, np.maximum(period, last))
             value = np.where(period > last, value + more, value)
-        return np.minimum(value, period)
+        return np.fmin(value, np.minimum(period, np.asarray(self.mean())))
 
     @QUIET
     def restricted_mean(self, tau: RealLike) -> Real:

@@ -52,6 +52,9 @@ class Clocked(Interface):
     def density_waiting(self, law: Any, t: Any) -> Any:
         """Density of the restarted passage time under a waiting time of any law."""
 
+    def lasting_waiting(self, law: Any, t: Any, s: Any) -> Any:
+        """Integral of exp(-su) survival(u) over (0, t) under a waiting time of any law, or None."""
+
     def mean_exponential(self, rate: Any) -> Any:
         """Mean under exponential waiting times."""
 
@@ -248,6 +251,11 @@ class Protocol(ABC):
         with np.errstate(all="ignore"):
             success, mean = np.exp(trial.log_success), np.exp(trial.log_mean)
             return success * (self._var(free) + mean**2) - 2.0 * self.failed(free) * mean
+
+    @property
+    def right_smooth(self) -> bool:
+        """Whether a smooth law stays smooth, although its transform may not continue left of 0."""
+        return self.keeps_smooth
 
     @property
     def most_resets_a_time(self) -> Any:

@@ -52,9 +52,7 @@ class Hazard:
         )
         edges = np.arange(_LOW, _HIGH + _WIDTH, _WIDTH)
         for pieces in (1, 32, 32):
-            edges = np.concatenate(
-                [edges[:-2], np.linspace(edges[-2], edges[-1], pieces + 1)]
-            )
+            edges = np.concatenate([edges[:-2], np.linspace(edges[-2], edges[-1], pieces + 1)])
             sums = 0.5 * np.diff(edges) * (weights @ self._values(edges[:-1], edges[1:], nodes))
             ended = np.flatnonzero(~(np.cumsum(sums) * least < _ENOUGH))
             if ended.size:
@@ -162,7 +160,7 @@ class Hazard:
             low, high = np.where(gap < 0, x, low), np.where(gap < 0, high, x)
             rise = t * self.rate(t)
             x = x - gap / np.where(rise > 0, rise, np.inf)
-            outside = ~((x > low) & (x < high)) | (step < 2)
+            outside = ~((x >= low) & (x <= high)) | (step < 2)
             x = np.where(outside, 0.5 * (low + high), x)
         return np.where(total > self._sums[-1], np.inf, np.exp(x))
 
@@ -216,7 +214,7 @@ class Schedule(WaitingTime):
     1.0
     >>> cooling = rs.Schedule(lambda t: 2.0 / (1.0 + 0.1 * t), clock="run")
     >>> round(T.under(cooling).mean(), 6)
-    1.561061
+    1.591726
     """
 
     rate_function: Callable[[Any], Any]
@@ -287,9 +285,11 @@ class Schedule(WaitingTime):
         value = np.empty(self.shape)
         for place in np.ndindex(self.shape):
             law = self._at(place) if self.shape else self
-            end = float(law.hazard.inverse(45.0 / float(np.asarray(law.factor)))) if not np.any(
-                law.never
-            ) else np.inf
+            end = (
+                float(law.hazard.inverse(45.0 / float(np.asarray(law.factor))))
+                if not np.any(law.never)
+                else np.inf
+            )
             marks = law.waiting_marks()
             value[place] = (
                 area_below(law.waiting_survival, np.asarray(end), marks)
@@ -309,7 +309,9 @@ class Schedule(WaitingTime):
     def waiting_kinks(self) -> Array:
         """Times at which the rate jumps or bends."""
         kinks = self.hazard.kinks()[:64]
-        return np.broadcast_to(kinks.reshape(-1, *(1,) * len(self.shape)), (kinks.size, *self.shape))
+        return np.broadcast_to(
+            kinks.reshape(-1, *(1,) * len(self.shape)), (kinks.size, *self.shape)
+        )
 
     def resets(self, free: Clocked) -> Any:
         """Mean number of resets before arrival."""
@@ -344,4 +346,5 @@ class Schedule(WaitingTime):
         if not self.running:
             return np.asarray(self.hazard.inverse(draws))
         finite = np.where(np.isfinite(elapsed), elapsed, 0.0)
-        return np.maximum(self.hazard.inverse(self.hazard.total(finite) + draws) - finite, 0.0)
+        due = self.hazard.inverse(self.hazard.total(finite) + draws)
+        return np.asarray(np.maximum(due - finite, 0.0))

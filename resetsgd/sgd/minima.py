@@ -18,7 +18,7 @@ _PER_DECADE = 40
 class Minimum(NamedTuple):
     """A local minimum: where it is, and how deep."""
 
-    value: float
+    at: float
     loss: float
 
 
@@ -69,4 +69,4 @@ def minima(
         add(0.0)
     if not rise.size or rise[-1] < 0 or not found:
         add(end)
-    return sorted(found, key=lambda minimum: (minimum.loss, minimum.value))
+    return sorted(found, key=lambda minimum: (minimum.loss, minimum.at))

@@ -248,7 +248,7 @@ class LongRunOptimum:
         Whether some resets give a smaller loss than none.
     reason : str
         Why.
-    local_minima : tuple of (value, loss)
+    local_minima : tuple of (at, loss)
         All local minima, the best first.
     """
 
@@ -345,13 +345,13 @@ def best_reset(
     pays = best.loss < without
     return LongRunOptimum(
         parameter=parameter,
-        value=best.value,
+        value=best.at,
         loss=best.loss,
         loss_without=without,
         loss_at_checkpoint=stopped,
         slope=start if np.isfinite(without) else -np.inf,
         pays=pays,
-        reason=_reason(pays, without, start, best.value, edges[2]),
+        reason=_reason(pays, without, start, best.at, edges[2]),
         local_minima=tuple(found),
     )
 

@@ -98,7 +98,7 @@ class Regression:
     --------
     >>> one = Regression(eigenvalues=1.0, signal=2.0, noise_variance=10.0, samples=10)
     >>> best = one.best_checkpoint()
-    >>> round(best.value, 6), round(best.loss, 6)
+    >>> round(best.at, 6), round(best.loss, 6)
     (1.609438, 0.8)
     """
 
@@ -261,7 +261,7 @@ class Regression:
         Returns
         -------
         Minimum
-            ``value``, the time (``inf``: never stop), and ``loss``, the risk.
+            ``at``, the time (``inf``: never stop), and ``loss``, the risk.
         """
         slow, fast = self._scales()
         return minima(
@@ -384,13 +384,13 @@ class Regression:
         pays = best.loss < end
         if not pays:
             reason = "no resets do better than none: the checkpoint is too early"
-        elif np.isinf(best.value):
+        elif np.isinf(best.at):
             reason = "stopping at the checkpoint is best: it is at or after the optimum"
         else:
             reason = "resets keep training near the optimum"
         return ResetAdvice(
             checkpoint_time=float(at),
-            rate=best.value,
+            rate=best.at,
             risk=best.loss,
             risk_without=end,
             risk_at_checkpoint=here,
@@ -408,8 +408,9 @@ class Regression:
 
         With a fraction :math:`\tau` of the samples mislabelled (and carrying all the noise), the
         root mean square of the gradient of the clean samples over that of the mislabelled ones. It
-        starts above :math:`(1-\tau)/\tau` times the pull of the signal and ends at 1, where the two
-        cancel: clean-priority learning is over.
+        starts at :math:`(1-\tau)\sqrt{P/(\tau^2 P + N)}`, :math:`P = \sum \lambda_i^2 a_i^2` the
+        pull of the signal and :math:`N = \sum \lambda_i \sigma^2/n` that of the noise: above 1 if
+        :math:`(1-2\tau) P > N`. It ends at 1, where the two cancel, often from below.
 
         Parameters
         ----------
@@ -448,7 +449,7 @@ class Regression:
         noise_rate : float
             Fraction of mislabelled samples.
         level : float, default 1
-            Ratio, positive. The ratio can reach 1 from above only after an infinite time.
+            Ratio, positive. At 1 the mislabelled samples take the lead, or all is learnt.
 
         Returns
         -------

@@ -16,7 +16,7 @@ __all__ = ["LaplaceState"]
 class LaplaceState(Stationary):
     r"""Stationary state of drift-diffusion under Poisson resetting.
 
-    The density falls from the reset point as exp(-a |x - x_r|), with
+    The density falls exponentially with the distance from the reset point, at rates
     :math:`a_\pm = (\sqrt{\mu^2 + 4 D r} \mp \mu)/2D` to the right and left, and is
     :math:`r/\sqrt{\mu^2 + 4 D r}` there.
 

@@ -120,7 +120,7 @@ class Drifting(Propagator):
 
     @np.errstate(all="ignore")
     def passing(self, x: Any) -> tuple[Any, Any]:
-        """|x - x0|/|mu|: behind the start the same age dominates, as the largest of small terms."""
+        """Distance over speed: behind the start the same age dominates, of small terms."""
         return np.abs((x - self.start) / self._mu), self._mu
 
     def long_run(self) -> tuple[Any, Any]:

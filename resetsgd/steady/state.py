@@ -48,7 +48,10 @@ class State(ABC):
     @property
     def atom(self) -> Real:
         """Probability to sit at the reset point itself."""
-        return domain.plain(np.zeros(self.shape))
+        return domain.plain(np.array(self._atom()))
+
+    def _atom(self) -> Any:
+        return np.zeros(self.shape)
 
     @abstractmethod
     def mean(self) -> Real:
@@ -231,10 +234,8 @@ class Mixture(State):
             total = total + np.where(weight > 0, weight * of(part), 0.0)
         return np.broadcast_to(total, np.broadcast_shapes(np.shape(total), self.shape))
 
-    @property
-    def atom(self) -> Real:
-        """Probability to sit at the reset point itself."""
-        return domain.plain(np.array(self._total(lambda part: part.ages.zero)))
+    def _atom(self) -> Any:
+        return self._total(lambda part: part.ages.zero)
 
     @_QUIET
     def mean(self) -> Real:

@@ -131,10 +131,13 @@ def test_moments_and_transform_agree():
 
 def test_survival_integrates_to_the_mean():
     T = line(0.0).under(rs.Poisson(1.0, partial=0.5))
-    t = np.linspace(0, 60, 60_001)
+    nodes, weights = np.polynomial.legendre.leggauss(12)
+    edges = np.linspace(np.log(1e-6), np.log(60.0), 41)
+    half = 0.5 * np.diff(edges)[:, None]
+    t = np.exp(edges[:-1, None] + half * (nodes + 1))
     S = T.survival(t)
-    assert np.trapezoid(S, t) == pytest.approx(T.mean(), rel=1e-6)
-    assert np.all(np.diff(S) <= 1e-8)
+    assert 1e-6 + np.sum(half * weights * t * S) == pytest.approx(T.mean(), rel=1e-7)
+    assert np.all(np.diff(S.ravel()) <= 1e-8)
 
 
 @pytest.mark.statistical(alpha=2e-9)
@@ -175,7 +178,7 @@ def test_what_is_refused():
     with pytest.raises(NotConverged, match="var"):
         line(-1e9).under(rs.Poisson(1.0, partial=0.5)).var()
     with pytest.raises(NotConverged, match="imaginary"):
-        PartialPassage(line(), 1.0, 0.9).log_laplace(-0.99 + 0.01j)
+        PartialPassage(line(), 1.0, 0.9).log_laplace(-0.999 + 0.001j)
 
 
 def test_arrays_broadcast():
@@ -183,5 +186,5 @@ def test_arrays_broadcast():
     assert T.mean().shape == T.var().shape == (2, 3)
     one = line(0.0).under(rs.Poisson(2.0, partial=0.5))
     assert T.mean()[1, 1] == pytest.approx(one.mean(), rel=1e-14)
-    assert T.survival(1.0)[1, 1] == pytest.approx(one.survival(1.0), abs=1e-12)
+    assert T.survival(1.0)[1, 1] == pytest.approx(one.survival(1.0), abs=1e-9)
     assert T.sample(4, seed=1).shape == (4, 2, 3)

@@ -324,3 +324,16 @@ def test_wrong_arguments(make: Any, name: str) -> None:
 def test_equal_walks_are_equal() -> None:
     assert rs.RandomWalk(stats.norm(0.0, 1.0)) == rs.RandomWalk(stats.norm(0.0, 1.0))
     assert rs.RandomWalk(stats.norm(0.0, 1.0)) != rs.RandomWalk(stats.norm(0.0, 1.1))
+
+
+def test_units_do_not_matter() -> None:
+    """Lengths from 1e-150 to 1e150 give the same steps."""
+    means = [walk(stats.norm(-0.1 * s, s), 3.0 * s).mean() for s in (1e-150, 1.0, 1e150)]
+    assert means == pytest.approx([means[1]] * 3, rel=1e-12)
+
+
+def test_too_far_is_refused() -> None:
+    with pytest.raises(rs.DomainError, match="jump widths"):
+        walk(GAUSS, 1e300)
+    with pytest.raises(rs.NotConverged):
+        walk(GAUSS, 3e3, (0.0, 1e4)).mean()

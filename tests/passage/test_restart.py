@@ -101,6 +101,27 @@ def test_overhead_by_hand():
     assert random.laplace(s) == pytest.approx(by_hand, rel=1e-12)
 
 
+def test_law_with_a_random_overhead_is_that_of_its_parts():
+    """Against a sum over its quantiles: P(T_r > t) conditioned on the first overhead."""
+    lost, rate, t = stats.gamma(2.0, scale=0.15), 0.7, 1.4
+    T = FAR.under(rs.Poisson(rate, overhead=lost))
+    x, w = np.polynomial.legendre.leggauss(60)
+
+    def integral(function, high):
+        return high / 2 * (w @ np.array([function(high * (1 + y) / 2) for y in x]))
+
+    def first_overhead(left):
+        """P(not arrived) a time ``left`` after a reset."""
+        return lost.sf(left) + integral(lambda c: lost.pdf(c) * T.survival(left - c), left)
+
+    value = np.exp(-rate * t) * FAR.survival(t) + integral(
+        lambda u: rate * np.exp(-rate * u) * FAR.survival(u) * first_overhead(t - u), t
+    )
+    assert T.survival(t) == pytest.approx(value, abs=1e-6)
+    slope = (T.survival(t - 0.01) - T.survival(t + 0.01)) / 0.02
+    assert T.density(t) == pytest.approx(slope, abs=1e-5)
+
+
 def test_resets_count():
     f = FAR.laplace(0.7)
     assert FAR.under(rs.Poisson(0.7)).resets() == pytest.approx((1 - f) / f, rel=1e-13)

@@ -39,8 +39,9 @@ def test_the_integral_of_a_rate():
 
 @pytest.mark.parametrize("rate", [0.01, 2.0, 40.0])
 def test_a_constant_rate_of_the_run_is_poisson(rate):
-    run, poisson = FREE.under(rs.Schedule(lambda t: rate + 0 * t, clock="run")), FREE.under(
-        rs.Poisson(rate)
+    run, poisson = (
+        FREE.under(rs.Schedule(lambda t: rate + 0 * t, clock="run")),
+        FREE.under(rs.Poisson(rate)),
     )
     assert run.mean() == pytest.approx(poisson.mean(), rel=1e-10)
     assert run.var() == pytest.approx(poisson.var(), rel=1e-10)
@@ -57,11 +58,13 @@ def test_no_resets_before_a_time_and_a_constant_rate_after_it():
     assert late.survival(1.5) < FREE.survival(1.5)
 
 
-def test_rates_that_fall():
-    # too few resets to help against a tail t^(-1/2) if their number grows like log log t
-    T = FREE.under(rs.Schedule(lambda t: t**-0.5, clock="run"))
-    assert T.mean() == pytest.approx(1.9533381584835, rel=1e-9)  # the value of this code: a guard
-    assert T.survival(0.0) == 1.0
+def test_time_scales_also_where_the_rate_diverges():
+    slow = rs.first_passage(rs.DriftDiffusion(0.0, 1e-4), start=1.0, target=0.0)
+    a = FREE.under(rs.Schedule(lambda t: t**-0.5, clock="run"))
+    b = slow.under(rs.Schedule(lambda t: t**-0.5, clock="run", factor=1e-2))
+    assert b.mean() / 1e4 == pytest.approx(a.mean(), rel=1e-10)
+    assert b.resets() == pytest.approx(a.resets(), rel=1e-10)
+    assert b.survival(TIMES * 1e4) == pytest.approx(a.survival(TIMES), abs=1e-10)
 
 
 COOLING = rs.Schedule(lambda t: 2.0 / (1.0 + 0.1 * t), clock="run")
@@ -79,8 +82,11 @@ def test_mean_of_the_run_is_that_of_the_recursion():
 
 
 def test_the_other_clock_is_seen():
-    aged = FREE.under(rs.Schedule(lambda t: 2.0 * (1.0 + t) ** 2, clock="age"))
-    run = FREE.under(rs.Schedule(lambda t: 2.0 * (1.0 + t) ** 2, clock="run"))
+    def rate(t):
+        return np.where(t < 3.0, 0.0, 3.0)
+
+    run, aged = (FREE.under(rs.Schedule(rate, clock=clock)) for clock in ("run", "age"))
+    assert abs(_z(aged, aged.mean())) < 5.0
     assert abs(_z(aged, run.mean())) > 6.1
 
 

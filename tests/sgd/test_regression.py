@@ -79,7 +79,7 @@ def test_the_best_checkpoint_is_the_global_minimum() -> None:
     one = sgd.Regression(0.3, 2.0, 10.0, 10, test_covariance=[1.0])
     v = 10 / (10 * 0.3)
     best = one.best_checkpoint()
-    assert best.value == pytest.approx(np.log1p(4 / v) / 0.3)
+    assert best.at == pytest.approx(np.log1p(4 / v) / 0.3)
     assert best.loss == pytest.approx(4 * v / (4 + v))
     # two valleys: a fast mode learnt, then noise, then a slow mode learnt
     two = sgd.Regression([1.0, 1e-4], [1.0, 300.0], 2.0, 1, test_covariance=[1.0, 1e-5])
@@ -87,8 +87,8 @@ def test_the_best_checkpoint_is_the_global_minimum() -> None:
     curve = np.asarray(two.risk(t))
     dips = np.flatnonzero((curve[1:-1] < curve[:-2]) & (curve[1:-1] < curve[2:])) + 1
     assert len(dips) == 2
-    assert two.best_checkpoint().value == pytest.approx(t[np.argmin(curve)], rel=1e-3)
-    assert sgd.Regression(1.0, 1.0, 0.0, 5).best_checkpoint().value == np.inf
+    assert two.best_checkpoint().at == pytest.approx(t[np.argmin(curve)], rel=1e-3)
+    assert sgd.Regression(1.0, 1.0, 0.0, 5).best_checkpoint().at == np.inf
     assert sgd.Regression(1.0, 0.0, 1.0, 5).best_checkpoint() == (0.0, 0.0)
 
 

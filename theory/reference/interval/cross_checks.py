@@ -18,10 +18,10 @@ CASES = [
 ]
 
 
-def densities(mu: Number, D: Number, l: Number, h: Number, t: Number) -> list[Number]:
+def densities(mu: Number, D: Number, below: Number, above: Number, t: Number) -> list[Number]:
     """Density of the exit at either end, from the images of the free propagator."""
-    L, values = l + h, []
-    for x, sign in ((l, 1), (h, -1)):
+    L, values = below + above, []
+    for x, sign in ((below, 1), (above, -1)):
         front = mp.exp(-sign * mu * x / (2 * D) - mu**2 * t / (4 * D)) / mp.sqrt(
             4 * mp.pi * D * t**3
         )
@@ -39,10 +39,10 @@ def pairs(
 ) -> Iterator[tuple[str, Number, Number]]:
     """(function, tabulated value, value by another route)."""
     f = {name: function for group in tables.values() for name, function in group.items()}
-    for mu, D, l, h, unit in ((*map(mp.mpf, case),) for case in CASES):
-        place, rate = (mu, D, l, h), unit * D / (l * h)
-        slowest = mu**2 / (4 * D) + mp.pi**2 * D / (l + h) ** 2
-        short = mp.log(min(l, h) ** 2 / (4 * D))
+    for mu, D, below, above, unit in ((*map(mp.mpf, case),) for case in CASES):
+        place, rate = (mu, D, below, above), unit * D / (below * above)
+        slowest = mu**2 / (4 * D) + mp.pi**2 * D / (below + above) ** 2
+        short = mp.log(min(below, above) ** 2 / (4 * D))
         edges = [short + k for k in (-5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6)]
         edges = [e for e in edges if e < mp.log(60 / slowest)] + [mp.log(60 / slowest)]
         edges = sorted([*edges, *(mp.log(c / slowest) for c in (1, 3, 8, 20))])

@@ -1,8 +1,8 @@
 """Where the closed forms are tabulated: grids over twenty-four decades, random points, edges.
 
 Every point is a row of float64 inputs as the library sees them: drift, diffusivity, start, target,
-wall, then a rate. The Péclet number here is nu L/2D, nu the drift toward the wall and L the distance
-between target and wall: above about 350 the mean overflows.
+wall, then a rate. The Péclet number here is nu L/2D, nu the drift toward the wall and L the
+distance between target and wall: above about 350 the mean overflows.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def loguniform(draw: np.random.Generator, low: float, high: float, n: int) -> np
 
 
 def random_peclet(draw: np.random.Generator, n: int) -> np.ndarray:
-    """Mostly of order one, some over sixteen decades, some 0; away only while the mean is finite."""
+    """Mostly of order one, some over sixteen decades, some 0; away at most 400."""
     value = draw.choice([-1.0, 1.0], size=n) * np.where(
         draw.random(n) < 0.6, loguniform(draw, 1e-2, 50, n), loguniform(draw, 1e-12, 1e4, n)
     )

@@ -26,7 +26,10 @@ def transform(nu: Number, D: Number, x: Number, y: Number, s: Number) -> Number:
     def solution(z: Number) -> Number:
         return k * mp.cosh(k * z) - g * mp.sinh(k * z)
 
-    return mp.exp(-g * x) * solution(y) / solution(L)
+    whole = solution(L)
+    if whole == 0:  # the digits do not reach: settled with more of them
+        return mp.nan
+    return mp.exp(-g * x) * solution(y) / whole
 
 
 def log_transform(nu: Number, D: Number, x: Number, y: Number, s: Number) -> Number:
@@ -40,7 +43,8 @@ def delay(nu: Number, D: Number, x: Number, y: Number, s: Number) -> Number:
 
     def part(z: Number) -> Number:
         c, h = mp.cosh(k * z), mp.sinh(k * z)
-        return (c + k * z * h - g * z * c) / (k * c - g * h)
+        whole = k * c - g * h
+        return (c + k * z * h - g * z * c) / whole if whole else mp.nan
 
     return (part(x + y) - part(y)) / (2 * D * k)
 

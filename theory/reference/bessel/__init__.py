@@ -1,0 +1,1 @@
+"""Bessel processes to a radius, free and under resetting."""

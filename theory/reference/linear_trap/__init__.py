@@ -1,0 +1,1 @@
+"""Linear trap to a point, free and under resetting."""
