@@ -50,6 +50,9 @@ class PassageTime(ABC):
     tail_resolved: ClassVar[float] = 1e-6
     """Survival probability down to which the hazard has digits; 0 if it has them everywhere."""
 
+    tiny_steps: bool = True
+    """Whether the transform keeps imaginary parts far below rounding of the real ones."""
+
     # What a subclass must know ---------------------------------------------------------------
 
     @property
@@ -424,8 +427,8 @@ class PassageTime(ABC):
     def slope_exponential(self, rate: Any) -> Any:
         """d log(mean) / d log(rate) = r L'/(1 - exp(-L)) - 1 with L = -log_laplace(r)."""
         rate = np.asarray(rate, dtype=np.float64)
-        transform = -self._log_laplace(rate * (1.0 + _STEP * 1j))
-        slope = (transform.imag / _STEP) / -np.expm1(-transform.real) - 1.0
+        level, rise = self._turned(rate)
+        slope = rise / -np.expm1(-level) - 1.0
         slope = np.where(np.abs(slope) < 2e-15, 0.0, slope)  # rounding of a difference from 1
         mean, var = np.asarray(self.mean()), np.asarray(self.var())
         small = np.isfinite(mean) & np.isfinite(var) & (rate * mean < 1e-2)
@@ -442,15 +445,23 @@ class PassageTime(ABC):
             rate * rate * (var / 2 - rate * (third / 3 - rate * (fourth / 8 - rate * fifth / 30)))
         )
         small &= np.abs(rate**3 * fifth) < 1e-12 * np.maximum(var, mean * mean)
-        rise = exp_excess(np.where(small, transform.real, 1.0)) - bend
-        return np.where(small, rise / -np.expm1(-transform.real), slope)
+        rise = exp_excess(np.where(small, level, 1.0)) - bend
+        return np.where(small, rise / -np.expm1(-level), slope)
+
+    def _turned(self, rate: Any) -> tuple[Any, Any]:
+        """L = -log_laplace(rate) and rate dL/d(rate), by imaginary steps."""
+        if self.tiny_steps:
+            value = -self._log_laplace(rate * (1.0 + _STEP * 1j))
+            return value.real, value.imag / _STEP
+        h = 1e-3  # a sum over coins loses tiny imaginary parts; error of order h^4
+        one, two = (np.imag(-self._log_laplace(rate * (1.0 + k * h * 1j))) for k in (1, 2))
+        return -np.real(self._log_laplace(rate)), (8.0 * one - two) / (6.0 * h)
 
     def var_exponential(self, rate: Any) -> Any:
         """Variance 2 exp(L) (sinh L - r L') / r², L = -log_laplace(r)."""
         rate = np.asarray(rate, dtype=np.float64)
         positive = np.where(rate > 0, rate, 1.0)
-        transform = -self._log_laplace(positive * (1.0 + _STEP * 1j))
-        rise, slope = transform.real, transform.imag / _STEP
+        rise, slope = self._turned(positive)
         with np.errstate(over="ignore", invalid="ignore"):
             value = 2.0 * np.exp(rise) * (np.sinh(rise) - slope) / positive**2
             value = np.where(np.isnan(value), np.inf, value)

@@ -16,7 +16,14 @@ from resetsgd import domain
 from resetsgd.domain import Array, Real, RealLike
 from resetsgd.errors import DomainError
 from resetsgd.passage.base import QUIET, PassageTime
-from resetsgd.passage.bessel_functions import log_hyp, log_phi, ratio_i, ratio_k
+from resetsgd.passage.bessel_functions import (
+    log_gamma_density,
+    log_hyp,
+    log_phi,
+    ratio_i,
+    ratio_k,
+)
+from resetsgd.passage.closed import Closed
 from resetsgd.passage.inversion import invert
 from resetsgd.passage.sided import InverseTable
 from resetsgd.processes import Bessel
@@ -36,7 +43,7 @@ def passage(process: Bessel, start: RealLike, target: Any, wall: Any) -> Passage
     return BesselPassage(process, start, target)
 
 
-class BesselPassage(PassageTime):
+class BesselPassage(Closed):
     r"""First passage of :class:`~resetsgd.Bessel` to a radius.
 
     With :math:`\nu = 1 - d/2` and :math:`k = \sqrt{s/D}`, E[exp(-sT)] is
@@ -146,6 +153,10 @@ class BesselPassage(PassageTime):
         k = np.sqrt(s) / np.sqrt(D)
         return s, nu, k * r, k * a, inward, ratio
 
+    def _half(self, s: Any) -> Any:
+        """d/2, the order of the functions inside and one; small dimensions keep their digits."""
+        return np.broadcast_to(0.5 * self._d, s.shape)
+
     def _real(self, s: Any) -> Any:
         s, nu, x, y, inward, ratio = self._spread(s)
         arrive = np.broadcast_to(self._log_arrive, s.shape)
@@ -159,9 +170,9 @@ class BesselPassage(PassageTime):
         moves = moves & ~far
         outside, inside = moves & inward, moves & ~inward
         if inside.any():
-            order, low, high = -nu[inside], x[inside], y[inside]
-            apart = log_hyp(order, low) - log_hyp(order, high)
-            near = _steep(order, low, high, ratio[inside], apart, ratio_i)
+            half, low, high = self._half(s)[inside], x[inside], y[inside]
+            apart = log_hyp(half, low) - log_hyp(half, high)
+            near = _steep(half, low, high, ratio[inside])
             value[inside] = np.where(np.isnan(near), apart, near)
         if outside.any():
             n, low, high = nu[outside], y[outside], x[outside]
@@ -180,7 +191,7 @@ class BesselPassage(PassageTime):
         value = np.broadcast_to(np.asarray(self.mean()), s.shape).astype(np.float64)
         for ratio, part, order in (
             (ratio_k, moves & inward, np.abs(nu)),
-            (ratio_i, moves & ~inward, -nu),
+            (ratio_i, moves & ~inward, self._half(s)),
         ):
             if part.any():
                 v, first, last = order[part], x[part], y[part]
@@ -197,8 +208,8 @@ class BesselPassage(PassageTime):
         value = np.array(arrive, dtype=np.complex128)
         outside, inside = inward & (s != 0), ~inward & (s != 0)
         if inside.any():
-            order = -nu[inside]
-            value[inside] = log_hyp(order, x[inside]) - log_hyp(order, y[inside])
+            half = self._half(s)[inside]
+            value[inside] = log_hyp(half, x[inside]) - log_hyp(half, y[inside])
         if outside.any():
             order, high, low = np.abs(nu[outside]), x[outside], y[outside]
             slow = (order < 0.5) & (low != 0)  # phi may all but vanish, K does not overflow
@@ -268,8 +279,8 @@ class BesselPassage(PassageTime):
         if not self._to_origin:
             return super()._density(t)
         z = self._gamma_at(np.where(t > 0, t, 1.0))
-        log_value = self._nu * np.log(z) - z - special.gammaln(self._nu) - np.log(t)
-        return np.where((t > 0) & np.isfinite(t), np.exp(log_value), 0.0)
+        value = np.exp(log_gamma_density(self._nu, z)) / t
+        return np.where((t > 0) & np.isfinite(t), value, 0.0)
 
     @QUIET
     def _cdf(self, t: Array) -> Any:
@@ -303,7 +314,7 @@ class BesselPassage(PassageTime):
         shape = (n, *self._shape)
         if self._to_origin:
             draws = generator.standard_gamma(np.broadcast_to(self._nu, shape))
-            return (self._r / 2.0) * ((self._r / 2.0) / self._D) / draws
+            return np.asarray((self._r / 2.0) * ((self._r / 2.0) / self._D) / draws)
         pick, uniforms = generator.random((2, *shape))
         law, table = self._table
         late = uniforms > 1.0 - np.asarray(law.survival(_LATEST))
@@ -384,11 +395,11 @@ def _integral(nu: Any, low: Any, high: Any, width: Any, apart: Any) -> Any:
     return value
 
 
-def _steep(order: Any, low: Any, high: Any, width: Any, apart: Any, ratio: Any) -> Any:
-    """-log f from inside by the same integral of I_{u+1}/I_u for close radii; or nan."""
+def _steep(half: Any, low: Any, high: Any, width: Any) -> Any:
+    """-log f from inside by the same integral of I_h/I_{h-1} for close radii; or nan."""
     value = np.full(low.shape, np.nan)
     close = (width < 1.0) & (low > 0)
     if close.any():
-        v = order[close]
-        value[close] = -_pieces(lambda z: ratio(v, z), low[close], width[close], 1)
+        h = half[close]
+        value[close] = -_pieces(lambda z: ratio_i(h, z), low[close], width[close], 1)
     return value

@@ -19,7 +19,7 @@ from scipy import special
 from resetsgd.domain import Array
 from resetsgd.passage.linear_trap import log1p
 
-__all__ = ["LARGE", "log_hyp", "log_phi", "ratio_i", "ratio_k"]
+__all__ = ["LARGE", "log_gamma_density", "log_hyp", "log_phi", "ratio_i", "ratio_k"]
 
 LARGE = 30.0
 """Orders from which on Debye's expansion is used; twelve terms leave 1e-17."""
@@ -225,9 +225,10 @@ def log_phi(order: Any, x: Any) -> Any:
     return value
 
 
-def log_hyp(order: Any, x: Any) -> Any:
-    """log 0F1(u+1; x²/4) for order u > -1 and x >= 0, or complex x of Re x > 0."""
-    order, x = np.broadcast_arrays(np.asarray(order, np.float64), x)
+def log_hyp(half: Any, x: Any) -> Any:
+    """log 0F1(h; x²/4), the function of order h - 1, for h > 0 and x >= 0, or complex Re x > 0."""
+    half, x = np.broadcast_arrays(np.asarray(half, np.float64), x)
+    order = half - 1.0
     value = np.zeros(x.shape, x.dtype)
     most = 2.0 if np.iscomplexobj(x) else 40.0  # a sum of positive terms needs no care
     small = (np.abs(x) <= most) | (np.abs(x) ** 2 <= order)
@@ -235,12 +236,12 @@ def log_hyp(order: Any, x: Any) -> Any:
     if large.any():
         value[large] = _debye_log(order[large], x[large], 1.0)
     if small.any():
-        v, q = order[small], 0.25 * x[small] ** 2
+        h, q = half[small], 0.25 * x[small] ** 2
         most_terms = np.max(np.sqrt(np.minimum(np.abs(q), 400.0)), initial=1.0)
         count = int(3.0 * most_terms + 24.0)
         total = np.zeros_like(q)
         for k in range(count, 0, -1):
-            total = (1.0 + total) * (q / ((v + k) * k))
+            total = (1.0 + total) * (q / ((h + (k - 1)) * k))
         value[small] = log1p(total)
     rest = ~large & ~small
     if rest.any():
@@ -250,7 +251,7 @@ def log_hyp(order: Any, x: Any) -> Any:
         if np.iscomplexobj(z):  # SciPy scales by the real part alone
             scaled = scaled - 1j * np.imag(z)
         scaled = np.where(far, _hankel(v, np.where(far, z, _ASYMPTOTIC), -1.0), scaled)
-        value[rest] = special.gammaln(v + 1.0) - v * np.log(0.5 * z) + scaled + z
+        value[rest] = special.gammaln(half[rest]) - v * np.log(0.5 * z) + scaled + z
     return value
 
 
@@ -285,20 +286,21 @@ def ratio_k(order: Any, x: Any) -> Any:
     return np.where(flipped, 1.0 / value, value)
 
 
-def ratio_i(order: Any, x: Any) -> Any:
-    """I_{u+1}(x)/I_u(x) for real x >= 0 and order u > -1."""
-    order, x = np.broadcast_arrays(np.asarray(order, np.float64), x)
+def ratio_i(half: Any, x: Any) -> Any:
+    """I_h(x)/I_{h-1}(x) for real x >= 0 and h > 0."""
+    half, x = np.broadcast_arrays(np.asarray(half, np.float64), x)
+    order = half - 1.0
     value = np.empty(x.shape)
     large = order >= LARGE
     if large.any():
         value[large] = _debye_ratio(order[large], x[large], 1.0)
     near = ~large & (x <= 60.0)
     if near.any():
-        v, z = order[near], x[near]
+        h, z = half[near], x[near]
         # continued fraction with positive terms
         tail = np.zeros_like(z)
         for k in range(int(np.max(z, initial=0.0)) + 30, 0, -1):
-            tail = z * z / (2.0 * (v + k) + tail)
+            tail = z * z / (2.0 * (h + (k - 1)) + tail)
         value[near] = np.where(z > 0, tail / np.where(z > 0, z, 1.0), 0.0)
     rest = ~large & ~near
     if rest.any():
@@ -309,3 +311,17 @@ def ratio_i(order: Any, x: Any) -> Any:
         z = np.where(far, z, _ASYMPTOTIC)
         value[rest] = np.where(far, np.exp(_hankel(v + 1.0, z, -1.0) - _hankel(v, z, -1.0)), direct)
     return value
+
+
+def log_gamma_density(nu: Any, z: Any) -> Any:
+    """nu log z - z - log Gamma(nu); for large orders the parts that cancel are combined."""
+    large = nu > 10.0
+    v = np.where(large, nu, 10.0)
+    away = (z - v) / v
+    near = np.abs(away) < 0.5
+    fall = np.where(near, np.log1p(np.where(near, away, 0.0)), np.log(z / v)) - away
+    w = 1.0 / (v * v)  # Stirling's series
+    rest = (1 / 1680 - w * (1 / 1188 - w * (691 / 360360 - w / 156))) * w
+    rest = (1 / 12 - w * (1 / 360 - w * (1 / 1260 - rest))) / v
+    combined = v * fall + 0.5 * np.log(v / (2.0 * np.pi)) - rest
+    return np.where(large, combined, nu * np.log(z) - z - special.gammaln(nu))

@@ -53,6 +53,7 @@ class Continued(PassageTime):
     def __init__(self, first: PassageTime, protocol: Protocol, then: PassageTime) -> None:
         self.first, self.protocol, self.then = first, protocol, then
         self.later = Restarted(then, protocol)
+        self.tiny_steps = first.tiny_steps and self.later.tiny_steps
         self._shape = domain.broadcast(first=np.empty(first.shape), then=np.empty(self.later.shape))
         self.sources = tuple(  # type: ignore[misc]
             dict.fromkeys((*first.sources, *self.later.sources))
@@ -163,7 +164,7 @@ class Continued(PassageTime):
 
     def _survival(self, t: Array) -> Any:
         finite = np.where(np.isinf(t), 0.0, t)
-        if self.smooth and self.protocol.lost.fixed:
+        if self.smooth:
             return super()._survival(t)
         value = self.protocol.continued(self.first, finite, self.first.survival, self._late)
         if value is None:
@@ -173,7 +174,7 @@ class Continued(PassageTime):
 
     def _density(self, t: Array) -> Any:
         finite = np.where(np.isinf(t), 0.0, t)
-        if self.smooth and self.protocol.lost.fixed:
+        if self.smooth:
             return super()._density(t)
         value = self.protocol.continued(self.first, finite, self.first.density, self._arriving)
         if value is None:
@@ -182,8 +183,8 @@ class Continued(PassageTime):
 
     def _law(self, t: Array, *, density: bool) -> Any:
         """Without a finite sum: from right of 0, or a sum over resets if a fixed time is lost."""
-        smooth = self.first.smooth and self.then.smooth and self.protocol.right_smooth
-        if smooth and (self.protocol.lost.none or not self.protocol.lost.fixed):
+        smooth = self.first.smooth and self.then.smooth and self.protocol.keeps_smooth
+        if smooth and not self.protocol.lost.fixed:
             return right_law(self._log_laplace, t, self.shape, density=density)
         return delayed(self.first, self.then, self.protocol, t, density=density)
 

@@ -17,6 +17,7 @@ from resetsgd import domain
 from resetsgd.domain import Array
 from resetsgd.errors import NotConverged
 from resetsgd.passage.base import QUIET, PassageTime
+from resetsgd.passage.closed import Closed
 from resetsgd.passage.inversion import integrate
 from resetsgd.passage.sums import ROUND, Coins, spent
 from resetsgd.protocols import Protocol, Trial
@@ -34,7 +35,7 @@ _GREGORY = (0.5, -1 / 12, 1 / 24, -19 / 720, 3 / 160, -863 / 60480, 275 / 24192)
 """Sum minus integral in forward differences at the first point (Gregory's formula)."""
 
 
-class Fronted(PassageTime):
+class Fronted(Closed):
     """A passage time with atoms, and a density that jumps at known times.
 
     A subclass supplies ``_atoms`` and ``_fronts``; ``_density`` is the density between the atoms.

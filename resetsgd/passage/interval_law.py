@@ -30,6 +30,7 @@ __all__ = ["IntervalLaw"]
 _EARLY = 0.2
 """Time, in L²/D, up to which three pairs of images are used, and from which eight modes are."""
 _SQRT_PI = np.sqrt(np.pi)
+_CHUNK = 4096
 _STEP = 0.1
 """Step of the quadrature over what is still to come, in exp(w - exp(-w)): algebraic and exponential
 decay alike, over any number of decades."""
@@ -168,25 +169,26 @@ class _End:
                 value[mask] = function(self.subset(mask))
         return value
 
-    def tail(self, moment: int) -> Any:
-        """Integral of (u - t)^moment density(u) over u > t, over moment!."""
+    def tail(self) -> Any:
+        """Probability to leave here later than t, with relative accuracy."""
 
         def quadrature(end: _End) -> Any:
             rate = np.pi**2 * end.D / end.whole / end.whole + end.speed / end.D * end.speed / 4.0
-            scale = np.minimum(end.t, 1.0 / rate)
-            w = np.arange(-3.75, np.log(np.max(60.0 / rate / scale)), _STEP)
+            unit = np.minimum(end.t, 1.0 / rate)
+            w = np.arange(-3.75, np.log(np.max(60.0 / rate / unit)), _STEP)
             reach = np.exp(w - np.exp(-w))
             weights = _STEP * reach * (1.0 + np.exp(-w))
-            later = np.outer(reach, scale)
-            parts = (end.x, end.y, end.shift / end.t, end.D)
-            many = _End(
-                *(np.broadcast_to(part, later.shape).ravel() for part in parts),
-                (end.t + later).ravel(),
-            )
-            values = many.density().reshape(later.shape) * later**moment
-            return np.tensordot(weights, values, axes=1) * scale
+            later = np.outer(reach, unit)
+            parts = (end.x, end.y, end.shift / end.t, end.D, end.t + later)
+            many = _End(*(np.broadcast_to(part, later.shape).ravel() for part in parts))
+            return np.tensordot(weights, many.density().reshape(later.shape), axes=1) * unit
 
-        return self._split(quadrature, lambda end: end.modes(moment + 1))
+        def in_chunks(end: _End) -> Any:
+            place = np.arange(end.t.size)
+            cuts = np.array_split(place, place.size // _CHUNK + 1)
+            return np.concatenate([quadrature(end.subset(cut)) for cut in cuts])
+
+        return self._split(in_chunks, lambda end: end.modes(1))
 
 
 class IntervalLaw(PassageTime):
@@ -242,11 +244,11 @@ class IntervalLaw(PassageTime):
         early = end.early
         if early.any():
             come[early] = end.subset(early).arrived()
-        late[~early] = end.subset(~early).tail(0)
+        late[~early] = end.subset(~early).tail()
         come[~early] = chance[~early] - late[~early]
         mostly = early & (come > 0.5 * chance)
         if mostly.any():
-            late[mostly] = end.subset(mostly).tail(0)
+            late[mostly] = end.subset(mostly).tail()
         rest = early & ~mostly
         late[rest] = chance[rest] - come[rest]
         if given:

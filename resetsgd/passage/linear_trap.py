@@ -17,6 +17,7 @@ from resetsgd.domain import Array, Real, RealLike
 from resetsgd.errors import DomainError
 from resetsgd.passage.arrangements import log_expm1, sinh_excess
 from resetsgd.passage.base import QUIET, PassageTime
+from resetsgd.passage.closed import Closed
 from resetsgd.passage.drift_diffusion import DriftDiffusionPassage
 from resetsgd.passage.sided import InverseTable
 from resetsgd.processes import DriftDiffusion, LinearTrap
@@ -69,7 +70,7 @@ def _exp_excess_3(x: Any) -> Any:
     return np.where(small, series * y * y, np.expm1(x) - x - 0.5 * x * x)
 
 
-class LinearTrapPassage(PassageTime):
+class LinearTrapPassage(Closed):
     r"""First passage of :class:`~resetsgd.LinearTrap` to a point on the other side of the kink.
 
     With :math:`\lambda` the slope, :math:`R = \sqrt{\lambda^2 + 4Ds}` and
@@ -172,7 +173,7 @@ class LinearTrapPassage(PassageTime):
         return ahead, np.where(attracts, large, small), np.where(attracts, small, large)
 
     def _log_rise(self, ahead: Any, n: Any, m: Any) -> Any:
-        """log[u(to)/u(from) - 1]; -inf without a leg.
+        """log[u(to)/u(from)]; 0 without a leg.
 
         R [u(to) - u(from)] = 2 D m exp(n from) expm1(n leg) + slope exp(-m from) expm1(-m leg),
         where the second, if negative, is at most half of the first.
@@ -183,7 +184,7 @@ class LinearTrapPassage(PassageTime):
         rise = ahead * np.exp(near_n * y0) * np.expm1(near_n * leg)
         rise = rise + self._slope * np.exp(-m * y0) * np.expm1(-m * leg)
         base = ahead * np.exp(near_n * y0) + self._slope * np.exp(-m * y0)
-        value = np.log(rise / base)
+        value = log1p(rise / base)
         # beyond exp: the same in logarithms, where the second term of the rise has dropped out;
         # exp(n from) may be huge and 2 D m tiny, so that their product decides
         log_product = n * y0 + np.where(
@@ -195,13 +196,12 @@ class LinearTrapPassage(PassageTime):
         repelled = -log1p(np.minimum(self._slope, 0.0) * np.exp(-m * y0 - log_product))
         reduced = np.where(self._slope > 0, attracted, repelled)
         log_far = log_expm1(n * leg) + reduced
-        return np.where((self._leg > 0) & (m != 0), np.where(far, log_far, value), -np.inf)
+        return np.where((self._leg > 0) & (m != 0), np.where(far, softplus(log_far), value), 0.0)
 
     @QUIET
     def _log_laplace(self, s: Any) -> Any:
         ahead, n, m = self._roots(s)
-        climb = softplus(self._log_rise(ahead, n, m))
-        return -(m * self._outer) - np.where(self._leg > 0, climb, 0.0)
+        return -(m * self._outer) - self._log_rise(ahead, n, m)
 
     # Moments ---------------------------------------------------------------------------------
 
@@ -223,10 +223,11 @@ class LinearTrapPassage(PassageTime):
         value = np.where(far, np.logaddexp(climbed, np.log(outer)), value)
         flat = y0 + leg + outer < 1e-150  # the potential is nothing on the way
         way = np.log(self._leg + self._outer) + np.log(slope) - np.log(self._D)
-        value = np.where(flat, way, value)
-        return domain.plain(
-            np.broadcast_to(np.where(self._slope > 0, unit + value, np.inf), self._shape)
-        )
+        value = unit + np.where(flat, way, value)
+        mean = (self._D / slope) * ((climb + outer) / slope)
+        plain = ~far & ~flat & (mean > 1e-290) & (mean < 1e290)
+        value = np.where(plain, np.log(np.where(plain, mean, 1.0)), value)
+        return domain.plain(np.broadcast_to(np.where(self._slope > 0, value, np.inf), self._shape))
 
     @QUIET
     def mean(self) -> Real:

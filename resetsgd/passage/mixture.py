@@ -190,6 +190,7 @@ class Mixture(PassageTime):
             )
             laws = parts
         self._laws = laws
+        self.tiny_steps = all(law.tiny_steps for law in laws)
         sources = dict.fromkeys(key for law in laws for key in law.sources)
         self.sources = tuple(sources)  # type: ignore[misc]
         self.derivation = laws[0].derivation  # type: ignore[misc]

@@ -30,7 +30,7 @@ _LOWEST = 1e-290
 def passage(process: OrnsteinUhlenbeck, start: RealLike, target: Any, wall: Any) -> PassageTime:
     """The passage time for a kind of target; what ``first_passage`` calls."""
     if isinstance(target, tuple) or wall is not None:
-        raise DomainError("target", target, "one position, without a wall")
+        raise DomainError("target", target, "one position, without a wall: Landscape takes both")
     return OrnsteinUhlenbeckPassage(process, start, target)
 
 

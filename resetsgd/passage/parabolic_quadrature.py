@@ -58,11 +58,14 @@ def _lower(xp: Any, P: Any, y: Any, root: Any) -> Any:
     return np.where(y < 0, P / (root - 0.5 * np.minimum(y, 0.0)), root)
 
 
-def window_of(xp: Any, p: Any, high: Any, most: Any) -> tuple[Any, Any, Any, Any, Any]:
+def window_of(
+    xp: Any, p: Any, high: Any, most: Any, whole: bool = False
+) -> tuple[Any, Any, Any, Any, Any]:
     """Where t^p exp(high t - t²/2) min(t, 1/gap) has not yet decayed, in a good variable.
 
     In x of t = S exp(x - exp(-x)) the algebraic rise at small t is a doubly exponential one.
-    ``most`` is the largest S wanted, where the integrand has a scale of its own at smaller t.
+    ``most`` is the largest S wanted, where the integrand has a scale of its own at smaller t;
+    ``whole`` keeps small t although the integrand may have no weight there.
     Returns S, both ends in x, a step that resolves the integrand, and the place of its peak.
     """
     P = p + 1.0
@@ -75,8 +78,8 @@ def window_of(xp: Any, p: Any, high: Any, most: Any) -> tuple[Any, Any, Any, Any
     width = math.sqrt(2.0 * _BUDGET)
     top = xp.log(last * (1.0 + xp.minimum(tail, width / last))) - xp.log(scale)
     left = -xp.log(1.0 + _BUDGET / P)
-    # a Gaussian peak far from zero has fallen before the algebraic rise begins
-    left = xp.maximum(left, xp.log(xp.maximum(peak - width - 1.0, 1e-300)) - xp.log(scale))
+    if not whole:  # a Gaussian peak far from zero has fallen before the algebraic rise begins
+        left = xp.maximum(left, xp.log(xp.maximum(peak - width - 1.0, 1e-300)) - xp.log(scale))
     slope = xp.minimum(1.0 + scale / last, 1.567)
     step = xp.minimum(0.075, 0.5 / (xp.hypot(last, xp.sqrt(P)) * slope))
     return scale, left, top + xp.exp(-top), step, peak
@@ -102,7 +105,7 @@ def joint(p: Any, low: Any, high: Any, gap: Any, q: Any = None) -> Any:
     scalar = isinstance(gap, float)
     xp: Any = Floats if scalar else np
     own = _saddle(xp, p + 1.0, xp.minimum(low, 0.0))
-    window = window_of(xp, p, high, xp.minimum(own, 1.0 / gap))
+    window = window_of(xp, p, high, xp.minimum(own, 1.0 / gap), whole=True)
     # the peak of the denominator has to be resolved too
     slope = xp.minimum(1.0 + window[0] / own, 1.567)
     step = xp.minimum(window[3], 0.5 / (xp.hypot(own, xp.sqrt(p + 1.0)) * slope))

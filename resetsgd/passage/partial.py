@@ -73,9 +73,9 @@ class PartialPassage(PassageTime):
     survival and density by the Euler method of Laplace inversion, absolute error about 1e-9. Draws
     are exact: trials with positions drawn from the law of a surviving path.
 
-    **Source**: O. Tal-Friedman, Y. Roichman and S. Reuveni, PRE 106, 054116 (2022), for the process;
-    the series is derived here from the equation above, which ``tests/passage/test_partial.py``
-    solves on a grid as well.
+    **Source**: O. Tal-Friedman, Y. Roichman and S. Reuveni, PRE 106, 054116 (2022), for the
+    process; the series follows by inserting it into the equation above, which
+    ``tests/passage/test_partial.py`` also solves on a grid.
 
     Examples
     --------
@@ -132,7 +132,7 @@ class PartialPassage(PassageTime):
             fall, still = fall + gain, still + weight
             log_left = log_sum(log_left, np.log(weight) - now)
             n += 1
-            power = np.where(self._a > 0, np.exp(n * log_a), 0.0)
+            power = np.asarray(np.where(self._a > 0, np.exp(n * log_a), 0.0))
             loss = np.where(self._a > 0, -np.expm1(n * log_a), 1.0)
             weight = weight * share / (loss * (1.0 + power * ratio))
             size = np.abs(power * (1.0 + np.abs(ratio) + np.abs(depth))) / (1.0 - self._a)
@@ -272,7 +272,7 @@ class _Walk:
 
         x = np.where(self.x > 0, self.x, 1.0)
         law = DriftDiffusionPassage(DriftDiffusion(-self.v, self.D), x, np.zeros(x.size))
-        return law._sample(1, generator)[0]
+        return np.asarray(law._sample(1, generator)[0])
 
     def survivors(self, time: Array, wanted: Array, generator: np.random.Generator) -> Array:
         """Positions at a time on condition of not having arrived, by rejection of bridges."""

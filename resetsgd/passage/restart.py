@@ -74,6 +74,7 @@ class Restarted(PassageTime):
     def __init__(self, free: PassageTime, protocol: Protocol) -> None:
         self.free = free
         self.protocol = protocol
+        self.tiny_steps = free.tiny_steps and protocol.tiny_steps
         self._shape = free.shape
         if protocol.shape:
             self._shape = domain.broadcast(
@@ -133,8 +134,12 @@ class Restarted(PassageTime):
     @property
     def smooth(self) -> bool:
         """Whether the law has a smooth density; fixed reset times and overheads leave kinks."""
-        delayed = self.protocol.lost.fixed and not self.protocol.lost.none
-        return self.free.smooth and self.protocol.keeps_smooth and not delayed
+        return self._resolved and self.protocol.lost.none
+
+    @property
+    def _resolved(self) -> bool:
+        """Whether the law is smooth but for the time lost at resets."""
+        return self.free.smooth and self.protocol.keeps_smooth
 
     @property
     def known_to(self) -> float:
@@ -175,7 +180,7 @@ class Restarted(PassageTime):
         finite = np.where(np.isinf(t), 0.0, t)
         value = self.protocol.survival(self.free, finite)
         if value is None:
-            if self.smooth and self.protocol.lost.fixed:
+            if self.smooth:
                 return super()._survival(t)
             value = self._law(finite, density=False)
         never = -np.expm1(np.real(self._log_laplace(np.zeros(self.shape))))
@@ -185,14 +190,14 @@ class Restarted(PassageTime):
         finite = np.where(np.isinf(t), 0.0, t)
         value = self.protocol.density(self.free, finite)
         if value is None:
-            if self.smooth and self.protocol.lost.fixed:
+            if self.smooth:
                 return super()._density(t)
             value = self._law(finite, density=True)
         return np.where(np.isinf(t), 0.0, value)
 
     def _law(self, t: Array, *, density: bool) -> Any:
         """With an overhead: a sum over resets if it is fixed, else from right of 0."""
-        if not (self.free.smooth and self.protocol.right_smooth) or self.protocol.lost.fixed:
+        if self.protocol.lost.fixed or not self._resolved:
             return delayed(self.free, self.free, self.protocol, t, density=density)
         return right_law(self._log_laplace, t, self.shape, density=density)
 
@@ -266,12 +271,10 @@ def delayed(
     """Survival or density with a fixed overhead c: a sum over the number of resets.
 
     Exactly n resets have been lived through from the time n c on; the transform of each term is
-    smooth after its own delay, so that each is inverted there. Absolute error about 1e-11 a term, or
-    1e-7 where the transform is known right of 0 only.
+    smooth after its own delay, so that each is inverted there. Absolute error about 1e-11 a term.
     """
     lost = protocol.lost
-    smooth = first.smooth and then.smooth and protocol.right_smooth
-    invert = inversion.invert if protocol.keeps_smooth else inversion.invert_right
+    smooth = first.smooth and then.smooth and protocol.keeps_smooth
     if not (smooth and lost.fixed):
         raise NotConverged(
             f"survival: with {protocol!r} the law has kinks that no finite formula here resolves;"
@@ -304,7 +307,7 @@ def delayed(
         return transform
 
     def at(transform: Callable[[Any], Any], time: Array) -> Any:
-        return np.where(time > 0, invert(transform, time), 0.0)
+        return np.where(time > 0, inversion.invert(transform, time), 0.0)
 
     value: Any = np.zeros(shape)
     for number in range(most + 1):

@@ -27,10 +27,18 @@ if TYPE_CHECKING:
 __all__ = ["Curve", "Local", "local_minima", "outer", "solve"]
 
 # Frequencies searched, in units of 1/timescale: dense where minima are, and far to both sides, for
-# a rate may vanish at a transition or belong to a rare, fast part of the law.
+# a rate may vanish at a transition or belong to a rare, fast part of the law. A transform is
+# analytic for |arg s| < pi/2, so that in the logarithm of a rate its slope has no features much
+# narrower than a quarter of a decade; where it comes near zero between points it is looked at again.
 _GRID = 10.0 ** np.concatenate(
-    [np.arange(-17.0, -3.0, 1 / 8), np.arange(-3.0, 4.0, 1 / 24), np.arange(4.0, 13.0, 1 / 8)]
+    [np.arange(-17.0, -4.0, 1.0), np.arange(-4.0, 4.5, 1 / 4), np.arange(5.0, 13.5, 1.0)]
 )
+_DENSE = 10.0 ** np.concatenate(
+    [np.arange(-17.0, -4.0, 1 / 2), np.arange(-4.0, 4.5, 1 / 8), np.arange(4.5, 13.5, 1 / 2)]
+)
+"""For several passage times at once, where nothing is looked at again."""
+_BETWEEN = np.array([-0.75, -0.5, -0.25, 0.25, 0.5, 0.75])
+"""Where between a point and its neighbours."""
 _COARSE = 10.0 ** np.concatenate([np.arange(-8.0, -3.0, 1 / 4), np.arange(-3.0, 5.0, 1 / 16)])
 """For families that know values only."""
 _LOWEST, _HIGHEST = 1e-306, 1e306
@@ -137,25 +145,28 @@ def local_minima(curve: Curve) -> tuple[list[Local], Any]:
     def grid(points: Array) -> Array:
         return np.clip(points.reshape(-1, *(1,) * len(shape)) / scale, low, high)
 
-    first = curve.tilt(np.ones(shape) if shape else 1.0)
-    if first is None:
-        minima, falls = _by_values(curve, grid(_COARSE))
-    else:
-        minima, falls = _by_slope(curve, grid(_GRID), bool(ends))
+    found = _by_slope(curve, grid(_DENSE if shape else _GRID), bool(ends))
+    minima, falls = _by_values(curve, grid(_COARSE)) if found is None else found
     for edge in ends:
         value = np.broadcast_to(np.real(np.asarray(curve.under(edge).log_mean())), shape)
         minima.append(Local(np.full(shape, high), value, np.ones(shape, bool), "boundary", edge))
     return minima, falls | np.broadcast_to(np.isinf(np.asarray(curve.free.mean())), shape)
 
 
-def _by_slope(curve: Curve, grid: Array, flat_ends: bool) -> tuple[list[Local], Any]:
+def _by_slope(curve: Curve, grid: Array, flat_ends: bool) -> tuple[list[Local], Any] | None:
     shape, rows = curve.shape, max(1, _MOST // max(1, grid[0].size))
-    signs = np.empty(grid.shape, dtype=np.int8)
+    slopes = []
     for start in range(0, len(grid), rows):
-        block = slice(start, start + rows)
-        tilt = np.broadcast_to(np.asarray(curve.tilt(grid[block])), grid[block].shape)
-        sign = np.where(np.abs(tilt) > curve.family.slope_noise, np.sign(tilt), 0.0)
-        signs[block] = np.where(np.isfinite(sign), sign, 1)
+        block = grid[start : start + rows]
+        tilt = curve.tilt(block)
+        if tilt is None:
+            return None
+        slopes.append(np.broadcast_to(np.asarray(tilt), block.shape))
+    slope = np.concatenate(slopes)
+    if not shape:
+        grid, slope = _looked_again(curve, grid, slope)
+    sign = np.where(np.abs(slope) > curve.family.slope_noise, np.sign(slope), 0.0)
+    signs = np.where(np.isfinite(sign), sign, 1).astype(np.int8)
     if not shape:
         known = np.flatnonzero(signs)
         sure = signs[known]
@@ -183,6 +194,26 @@ def _by_slope(curve: Curve, grid: Array, flat_ends: bool) -> tuple[list[Local], 
     return minima, falls
 
 
+def _looked_again(curve: Curve, grid: Array, slope: Array) -> tuple[Array, Array]:
+    """The grid with points added where the slope comes nearest to zero without a change of sign."""
+    size = np.abs(slope)
+    left, here, right = size[:-2], size[1:-1], size[2:]
+    same = (np.sign(slope[:-2]) == np.sign(slope[1:-1])) & (
+        np.sign(slope[2:]) == np.sign(slope[1:-1])
+    )
+    near = same & (here <= left) & (here <= right) & (here < 0.9 * np.maximum(left, right))
+    places = np.flatnonzero(near & (here > 0)) + 1
+    if not places.size:
+        return grid, slope
+    logs = np.log(grid)
+    gaps = np.where(_BETWEEN < 0, (logs[places] - logs[places - 1])[:, None],
+                    (logs[places + 1] - logs[places])[:, None])  # fmt: skip
+    more = np.exp(logs[places, None] + gaps * _BETWEEN).ravel()
+    added = np.broadcast_to(np.asarray(curve.tilt(more)), more.shape)
+    order = np.argsort(np.concatenate([grid, more]), kind="stable")
+    return np.concatenate([grid, more])[order], np.concatenate([slope, added])[order]
+
+
 def _brackets(signs: Any) -> tuple[list[tuple[Any, Any, Any]], Any]:
     """Places of the k-th change from falling to rising of each column, k = 1, 2, ..."""
     rows = np.arange(len(signs)).reshape(-1, *(1,) * (signs.ndim - 1))
@@ -205,15 +236,38 @@ def _brackets(signs: Any) -> tuple[list[tuple[Any, Any, Any]], Any]:
 def solve(function: Callable[[Any], Any], low: Any, high: Any) -> Any:
     """Where a function turns from negative to positive between two positive numbers.
 
-    One pair of numbers by Brent's method; arrays by bisection with regula falsi (Illinois).
+    One pair of numbers by inverse interpolation on a few points at a time, which cost as much as
+    one; arrays by bisection with regula falsi (Illinois).
     """
     if np.ndim(low) == 0:
         low, high = float(low), float(high)
         if low == high:
             return low
+        x = np.exp(np.linspace(np.log(low), np.log(high), 10))
+        x[0], x[-1] = low, high
+        y = np.broadcast_to(np.asarray(function(x), dtype=np.float64), x.shape)
+        if not (y[0] < 0 < y[-1]):
+            return low if abs(y[0]) < abs(y[-1]) else high
+        for around in (1e-5, 1e-9, 1e-13):
+            place = int(np.argmax(y >= 0)) - 1
+            low, high = float(x[place]), float(x[place + 1])
+            guess = _inverted(x, y, place)
+            if high - low <= 4.0 * around * low:
+                break
+            x = np.unique(np.clip(guess * (1.0 + around * _AROUND), low, high))
+            x = np.concatenate([[low], x[(x > low) & (x < high)], [high]])
+            y = np.broadcast_to(np.asarray(function(x), dtype=np.float64), x.shape)
+            if not (np.isfinite(y).all() and y[0] < 0 <= y[-1]):
+                break  # below the noise of the function
+        else:
+            place = int(np.argmax(y >= 0)) - 1
+            low, high = float(x[place]), float(x[place + 1])
+            guess = _inverted(x, y, place)
+        if high - low <= 1e-8 * low:
+            return guess
         ends = float(function(low)), float(function(high))
-        if not (ends[0] < 0 < ends[1]):
-            return low if abs(ends[0]) < abs(ends[1]) else high
+        if not ends[0] < 0 < ends[1]:
+            return guess
         return float(brentq(function, low, high, xtol=5e-324, rtol=1e-15))
     a, b = np.array(low, dtype=np.float64), np.array(high, dtype=np.float64)
     fa, fb = np.asarray(function(a), np.float64), np.asarray(function(b), np.float64)
@@ -243,6 +297,25 @@ def solve(function: Callable[[Any], Any], low: Any, high: Any) -> Any:
         if not open_.any():
             break
     return best
+
+
+_AROUND = np.array([-30.0, -3.0, -0.3, 0.3, 3.0, 30.0])
+"""Where around a guess, in units of its error."""
+
+
+def _inverted(x: Array, y: Array, place: int) -> float:
+    """The zero between two points, by inverse interpolation on six; else on a line."""
+    first = min(max(place - 2, 0), len(x) - 6) if len(x) >= 6 else 0
+    xs, ys = x[first : first + 6] - x[place], y[first : first + 6]
+    if np.all(np.diff(ys) > 0):
+        total = 0.0
+        for i in range(len(xs)):
+            others = np.delete(ys, i)
+            total += xs[i] * float(np.prod(others / (others - ys[i])))
+        if 0.0 <= total <= x[place + 1] - x[place]:
+            return float(x[place] + total)
+    share = -y[place] / (y[place + 1] - y[place])
+    return float(x[place] + share * (x[place + 1] - x[place]))
 
 
 def _by_values(curve: Curve, grid: Array) -> tuple[list[Local], Any]:

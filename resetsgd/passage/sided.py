@@ -324,8 +324,8 @@ class Given(_Half):
     --------
     >>> import resetsgd as rs
     >>> walk = rs.DriftDiffusion(drift=0.0, diffusivity=1.0)
-    >>> rs.first_passage(walk, start=0.5, target=(0.0, 1.0)).given("lower").mean()
-    0.125
+    >>> rs.first_passage(walk, start=0.5, target=(0.0, 1.0)).given("lower").laplace(0.0)
+    1.0
     """
 
     def __repr__(self) -> str:
@@ -468,7 +468,7 @@ class SidedRestarted(Restarted, Sided):
     >>> walk = rs.DriftDiffusion(drift=0.0, diffusivity=1.0)
     >>> T = rs.first_passage(walk, start=0.25, target=(0.0, 1.0))
     >>> round(T.splitting().upper, 6), round(T.under(rs.Poisson(100.0)).splitting().upper, 6)
-    (0.25, 0.006693)
+    (0.25, 0.006648)
     """
 
     free: Sided

@@ -17,7 +17,7 @@ from resetsgd.passage.arrangements import sinh_excess
 from resetsgd.passage.base import QUIET
 from resetsgd.passage.inversion import invert
 from resetsgd.passage.linear_trap import log1p
-from resetsgd.passage.sided import InverseTable, Sided
+from resetsgd.passage.sided import InverseTable, Sided, Splitting
 from resetsgd.passage.telegraph import After, Run, image_cdf, image_density
 from resetsgd.processes import Telegraph
 
@@ -99,22 +99,11 @@ class TelegraphExit(Run, Sided):
     @QUIET
     def _log_laplace(self, s: Any) -> Any:
         wave, c = self._wave(s)
-        down, up, across = self._down * wave, self._up * wave, self._across * wave
-        half = 0.5 * (across + c)
-        # f = cosh(a)/cosh(half) after a first run to the right or left, a = (q - p)/2: the
-        # smaller of p and q is what is lost
-        right = _one_exit(down + c, up, half)
-        left = _one_exit(down, up + c, half)
-        # and cosh(a) cosh(c/2)/cosh(half) after either
-        near = np.where(np.real(down) < np.real(up), down, up)
-        rest = 0.5 * np.where(np.real(down) < np.real(up), up - down, down - up)
-        rise = 2.0 * np.sinh(0.5 * up) * np.sinh(0.5 * down) + np.tanh(0.5 * c) * np.sinh(
-            0.5 * across
-        )
-        small = -log1p(rise / np.cosh(rest))
-        large = log1p(np.exp(-2.0 * rest)) - log1p(np.exp(-2.0 * half)) - near
-        large = large + log1p(0.5 * np.expm1(-c))
-        both = np.where(np.real(half) < 1.0, small, large)
+        down, up = self._down * wave, self._up * wave
+        # f = cosh((q - p)/2)/cosh((q + p)/2) after a first run to the right or left
+        right, left = _log_exit(down + c, up, 0.0), _log_exit(down, up + c, 0.0)
+        # and cosh((up - down)/2) cosh(c/2)/cosh((up + down + c)/2) after either
+        both = _log_exit(down, up, -np.tanh(0.5 * c) * np.expm1(-down - up))
         value = np.where(self._right == 1, right, np.where(self._right == 0, left, both))
         return np.where(s == 0, 0.0, value)
 
@@ -136,6 +125,28 @@ class TelegraphExit(Run, Sided):
             _sine_ratio(near + 0.5 * c, far + 0.5 * c, whole) + log1p(2.0 * np.sinh(0.25 * c) ** 2),
         )
         return np.where(toward == 1, pieces[0], np.where(toward == 0, pieces[1], pieces[2]))
+
+    def _chances(self, side: str) -> tuple[Any, Any]:
+        """Probabilities to leave at a side and not to."""
+        near, toward = (
+            (self._down, 1.0 - self._right) if side == "lower" else (self._up, self._right)
+        )
+        far = self._up if side == "lower" else self._down
+        whole = self._gamma * self._across + 1.0
+        chance = (self._gamma * far + toward) / whole
+        missed = (self._gamma * near + (1.0 - toward)) / whole
+        shape = self._shape
+        return np.broadcast_to(chance, shape), np.broadcast_to(missed, shape)
+
+    @QUIET
+    def splitting(self) -> Splitting:
+        """Probabilities to leave at either end."""
+        return Splitting(*(domain.plain(self._chances(side)[0]) for side in ("lower", "upper")))
+
+    @QUIET
+    def _log_chance(self, side: str) -> Any:
+        chance, missed = self._chances(side)
+        return np.where(missed < 0.5, np.log1p(-missed), np.log(chance))
 
     def _delay(self, side: str, s: Any) -> Any:
         """-d/ds log E[exp(-sT); side], in sums that stay finite for s -> 0.
@@ -325,13 +336,17 @@ class TelegraphExit(Run, Sided):
         return np.asarray(np.where(pick < weight, first, first + tables[side](uniforms)))
 
 
-def _one_exit(p: Any, q: Any, half: Any) -> Any:
-    """log[cosh((q - p)/2)/cosh((q + p)/2)], half = (q + p)/2."""
+def _log_exit(p: Any, q: Any, more: Any) -> Any:
+    """-log(1 + [2 sinh(p/2) sinh(q/2) + ...]/cosh((p - q)/2)), the bracket scaled by exponentials.
+
+    ``more`` is the rest of the bracket over exp((p + q)/2)/2.
+    """
     swap = np.real(q) < np.real(p)
-    near, gap = np.where(swap, q, p), 0.5 * np.where(swap, p - q, q - p)
-    small = -log1p(2.0 * np.sinh(0.5 * q) * np.sinh(0.5 * p) / np.cosh(gap))
-    large = log1p(np.exp(-2.0 * gap)) - log1p(np.exp(-2.0 * half)) - near
-    return np.where(np.real(half) < 1.0, small, large)
+    near, gap = np.where(swap, q, p), np.where(swap, p - q, q - p)
+    rise = (np.expm1(-p) * np.expm1(-q) + more) / (1.0 + np.exp(-gap))
+    far = np.real(near) > 30.0
+    close = log1p(np.exp(np.where(far, 0.0, near)) * rise)
+    return -np.where(far, near + np.log(rise + np.exp(-near)), close)
 
 
 def _sine_ratio(b: Any, gap: Any, a: Any) -> Any:

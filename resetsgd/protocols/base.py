@@ -114,6 +114,8 @@ class Protocol(ABC):
     """Rounding noise of ``slope``: smaller slopes are not told from zero."""
     keeps_smooth: ClassVar[bool] = False
     """Whether a smooth law stays smooth: no time is a reset time with positive probability."""
+    tiny_steps: ClassVar[bool] = True
+    """Whether a trial keeps imaginary parts of s far below rounding of the real ones."""
     slope_of_samples: ClassVar[bool] = True
     """Whether the mean of a sample of times is smooth in the parameter."""
 
@@ -251,11 +253,6 @@ class Protocol(ABC):
         with np.errstate(all="ignore"):
             success, mean = np.exp(trial.log_success), np.exp(trial.log_mean)
             return success * (self._var(free) + mean**2) - 2.0 * self.failed(free) * mean
-
-    @property
-    def right_smooth(self) -> bool:
-        """Whether a smooth law stays smooth, although its transform may not continue left of 0."""
-        return self.keeps_smooth
 
     @property
     def most_resets_a_time(self) -> Any:

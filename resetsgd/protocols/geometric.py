@@ -64,6 +64,7 @@ class Geometric(Protocol):
     sources: ClassVar[tuple[str, ...]] = ("kusmierz2014",)
     parameter: ClassVar[str] = "probability"
     slope_noise: ClassVar[float] = 1e-11
+    tiny_steps: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -77,7 +78,7 @@ class Geometric(Protocol):
     @property
     def working_probability(self) -> Array:
         """Probability that a coin resets and the reset works."""
-        return np.asarray(self.probability) * np.asarray(self.success)
+        return np.asarray(self.probability * np.asarray(self.success), dtype=np.float64)
 
     @property
     def rate(self) -> Real:
@@ -226,10 +227,12 @@ class Geometric(Protocol):
                 f" {_MOST_COINS}: use Poisson(rate=probability.rate) for coins this dense"
             )
         numbers = np.arange(1, int(ratio) + 1)
-        keep = np.concatenate([[1.0], (1.0 - chance) ** numbers])
+        keep: Array = np.concatenate([[1.0], (1.0 - chance) ** numbers])
         before = 1.0 if self.look_first else 1.0 - 4.0 * np.finfo(np.float64).eps
         late = np.asarray(free.survival(numbers * spacing * before))
-        return numbers * spacing, chance * keep[:-1] * late, keep
+        fail: Array = chance * keep[:-1] * late
+        times: Array = np.asarray(numbers * spacing, dtype=np.float64)
+        return times, fail, keep
 
     @np.errstate(all="ignore")
     def _delayed(self, free: Clocked, function: Any, t: Array, waiting: float) -> Any:

@@ -30,23 +30,35 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from resetsgd.symbolic import (
+    bessel,
     drift_diffusion,
+    interval,
+    linear_trap,
     optimum,
+    ornstein_uhlenbeck,
     quadratic_sgd,
     regression,
     renewal,
     stationary,
     symbols,
+    telegraph,
+    wall,
 )
 
 __all__ = [
+    "bessel",
     "drift_diffusion",
+    "interval",
+    "linear_trap",
     "optimum",
+    "ornstein_uhlenbeck",
     "quadratic_sgd",
     "regression",
     "renewal",
     "stationary",
     "symbols",
+    "telegraph",
+    "wall",
 ]
 
 if TYPE_CHECKING:

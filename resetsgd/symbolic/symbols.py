@@ -11,6 +11,9 @@ attribute                symbol  assumed   meaning (dimension)
 ``time``                 t       positive  (time)
 ``peclet``               Pe      real      v L / (2 D), positive helps (1)
 ``exponent``             z       positive  minus the log of the Laplace transform (1)
+``drift``                mu      real      drift, positive toward larger x (length/time)
+``below``, ``above``     l, h    positive  from start to the ends of an interval (length)
+``behind``               y       positive  from start to a wall behind it (length)
 ``overhead``             c       >= 0      mean time lost at each reset (time)
 =======================  ======  ========  ===========================================
 
@@ -22,8 +25,12 @@ from __future__ import annotations
 import sympy as sp
 
 __all__ = [
+    "above",
+    "behind",
+    "below",
     "diffusivity",
     "distance",
+    "drift",
     "exponent",
     "laplace_variable",
     "moment",
@@ -36,6 +43,10 @@ __all__ = [
 
 distance = sp.Symbol("L", positive=True)
 diffusivity = sp.Symbol("D", positive=True)
+drift = sp.Symbol("mu", real=True)
+below = sp.Symbol("l", positive=True)
+above = sp.Symbol("h", positive=True)
+behind = sp.Symbol("y", positive=True)
 velocity = sp.Symbol("v", real=True)
 rate = sp.Symbol("r", positive=True)
 laplace_variable = sp.Symbol("s", positive=True)

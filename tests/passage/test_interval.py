@@ -115,7 +115,7 @@ def test_near_an_end_the_other_end_does_not_matter():
 
 
 def test_fair_game_pays_exactly_outside_the_middle():
-    """Zero drift: resetting helps iff x/L lies outside (5 -+ sqrt 5)/10; CV² = 2/3 at the centre."""
+    """Zero drift: it helps iff x/L lies outside (5 -+ sqrt 5)/10; CV² = 2/3 at the centre."""
     assert interval(0.0, 0.5).cv() ** 2 == pytest.approx(2 / 3, rel=1e-14)
     for critical, inside in (((5 - 5**0.5) / 10, 1), ((5 + 5**0.5) / 10, -1)):
         assert interval(0.0, critical).cv() == pytest.approx(1.0, rel=1e-14)

@@ -1,4 +1,4 @@
-"""Two-ended passage times: splitting, one end, conditional laws, and all of them under resetting."""
+"""Two-ended passage times: splitting, one end, conditional laws, all of them under resetting."""
 
 from __future__ import annotations
 
@@ -96,15 +96,15 @@ def test_the_defaults_of_sided_agree_with_the_closed_forms(name):
 
 
 def test_one_end_is_defective():
-    O = interval(0.0, 0.25).side("upper")
-    assert O.laplace(0.0) == pytest.approx(0.25, rel=1e-15)
-    assert O.mean() == np.inf
-    assert O.survival(np.inf) == pytest.approx(0.75, rel=1e-15)
-    assert O.quantile(0.3) == np.inf
-    times = O.sample(2000, seed=3)
+    one = interval(0.0, 0.25).side("upper")
+    assert one.laplace(0.0) == pytest.approx(0.25, rel=1e-15)
+    assert one.mean() == np.inf
+    assert one.survival(np.inf) == pytest.approx(0.75, rel=1e-15)
+    assert one.quantile(0.3) == np.inf
+    times = one.sample(2000, seed=3)
     assert 400 < np.isfinite(times).sum() < 600
     # resetting it brings back whoever is lost at the other end
-    assert np.isfinite(O.under(rs.Poisson(2.0)).mean())
+    assert np.isfinite(one.under(rs.Poisson(2.0)).mean())
 
 
 def test_splitting_under_poisson_is_the_ratio_of_transforms_at_the_rate():

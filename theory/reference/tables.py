@@ -23,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 
 Inputs = dict[str, np.ndarray]
 
-FAMILIES = ["drift_diffusion"]
+FAMILIES = ["drift_diffusion", "interval", "wall", "bessel", "linear_trap", "telegraph"]
 """Folders of this one, each with textbook.py, points.py, forms.py and its tables."""
 
 

@@ -1,4 +1,4 @@
-"""Routes to the tabulated values that do not use their formulas: the backward equation, densities."""
+"""Routes to the tabulated values that do not use their formulas: backward equation, densities."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ def pairs(
 ) -> Iterator[tuple[str, Number, Number]]:
     """(function, tabulated value, value by another route)."""
     for d, D, r, a, s in (
-        (*map(mp.mpf, case),) for case in (("2.5", "0.7", "0.6", "1.1", "1.9"), ("1", "2", "0.3", "0.9", "3"))
+        (*map(mp.mpf, case),)
+        for case in (("2.5", "0.7", "0.6", "1.1", "1.9"), ("1", "2", "0.3", "0.9", "3"))
     ):
         # D (f'' + (d-1)/x f') = s f with f'(0) = 0: the power series of the solution
         def regular(x: Number, d: Number = d, D: Number = D, s: Number = s) -> Number:
@@ -40,10 +41,16 @@ def pairs(
             return (a * a - y * y) / (2 * d * D)
 
         two = mp.quad(
-            lambda x: mp.quad(lambda y: 2 * first(y) * y ** (d - 1), [0, x]) / x ** (d - 1) / D, [r, a]  # noqa: B023
+            lambda x: (
+                mp.quad(lambda y: 2 * first(y) * y ** (d - 1), [0, x])  # noqa: B023
+                / (x ** (d - 1) * D)  # noqa: B023
+            ),
+            [r, a],
         )
-        yield "var", tables["free"]["var"](d, D, r, a), two - one**2
-    for d, D, r, s in ((*map(mp.mpf, case),) for case in (("-1.4", "0.7", "1.3", "0.8"), ("1", "2", "0.9", "3"))):
+        yield "std", tables["free"]["std"](d, D, r, a), mp.sqrt(two - one**2)
+    for d, D, r, s in (
+        (*map(mp.mpf, case),) for case in (("-1.4", "0.7", "1.3", "0.8"), ("1", "2", "0.9", "3"))
+    ):
         density = tables["law"]["density"]
 
         def g(t: Number, p: tuple[Number, ...] = (d, D, r)) -> Number:
@@ -58,19 +65,35 @@ def pairs(
         curve = mp.diff(lambda x: density(d, D, x, 0, t), r, 2)  # noqa: B023
         steep = mp.diff(lambda x: density(d, D, x, 0, t), r)  # noqa: B023
         yield "density", slope, D * (curve + (d - 1) / r * steep)
-        yield "survival", tables["law"]["survival"](d, D, r, 0, t), 1 - mp.quad(g, [0, t / 50, t / 10, t / 3, t])
+        yield (
+            "survival",
+            tables["law"]["survival"](d, D, r, 0, t),
+            1 - mp.quad(g, [0, t / 50, t / 10, t / 3, t]),
+        )
     for d, D, r, a, s in (
-        (*map(mp.mpf, case),) for case in (("3.6", "0.7", "1.9", "1.1", "1.9"), ("-1", "2", "2", "0.9", "0.3"), ("2", "1", "2", "1", "1"))
+        (*map(mp.mpf, case),)
+        for case in (
+            ("3.6", "0.7", "1.9", "1.1", "1.9"),
+            ("-1", "2", "2", "0.9", "0.3"),
+            ("2", "1", "2", "1", "1"),
+        )
     ):
         nu = abs(1 - d / 2)
+
         # x^nu K_nu(x) as the integral of t^(-nu-1) exp(-t - x²/4t), a superposition of densities
         def solution(x: Number, nu: Number = nu, s: Number = s, D: Number = D) -> Number:
             q = s * x * x / (4 * D)
-            return mp.quad(lambda w: mp.exp(-mp.exp(w) - q * mp.exp(-w) - nu * w), [-9, -6, -4, -2, 0, 2, 4, 6])
+            return mp.quad(
+                lambda w: mp.exp(-mp.exp(w) - q * mp.exp(-w) - nu * w), [-9, -6, -4, -2, 0, 2, 4, 6]
+            )
 
         power = (r / a) ** (1 - d / 2 + nu)
         f = power * solution(r) / solution(a)
-        yield "log_laplace_outside", tables["outside"]["log_laplace_outside"](d, D, r, a, s), mp.log(f)
+        yield (
+            "log_laplace_outside",
+            tables["outside"]["log_laplace_outside"](d, D, r, a, s),
+            mp.log(f),
+        )
 
 
 def cross_check(tables: dict[str, dict[str, Callable[..., Number]]]) -> str:

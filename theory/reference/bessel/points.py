@@ -35,7 +35,9 @@ def orders(draw: np.random.Generator, n: int) -> np.ndarray:
     whole = draw.integers(1, 8, n) + draw.choice([-1.0, 1.0], n) * loguniform(draw, 1e-12, 0.1, n)
     half = draw.integers(0, 6, n) + 0.5
     large = np.where(draw.random(n) < 0.5, draw.uniform(25, 35, n), loguniform(draw, 30, 300, n))
-    return np.choose(kind, [whole, half, loguniform(draw, 1e-6, 1, n), draw.uniform(0, 12, n), large])
+    return np.choose(
+        kind, [whole, half, loguniform(draw, 1e-6, 1, n), draw.uniform(0, 12, n), large]
+    )
 
 
 def free() -> Rows:
@@ -83,7 +85,9 @@ def outside() -> Rows:
     D, a = loguniform(draw, 1e-12, 1e12, n), loguniform(draw, 1e-12, 1e12, n)
     s = D * (arguments(draw, order, n) / a) ** 2
     start = a * np.minimum(apart(draw, n), 1e3)
-    s = np.where((d == 2) | (order == np.rint(order)), D / start**2 * loguniform(draw, 0.01, 9, n), s)
+    s = np.where(
+        (d == 2) | (order == np.rint(order)), D / start**2 * loguniform(draw, 0.01, 9, n), s
+    )
     return (*PLACE, "s"), np.column_stack([d, D, start, a, s])
 
 

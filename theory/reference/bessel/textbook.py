@@ -74,6 +74,11 @@ def variance(d: Number, D: Number, r: Number, a: Number) -> Number:
     return (a**4 - r**4) / (2 * d**2 * (d + 2) * D**2)
 
 
+def deviation(d: Number, D: Number, r: Number, a: Number) -> Number:
+    """Standard deviation without resetting."""
+    return mp.sqrt(variance(d, D, r, a))
+
+
 def survival(d: Number, D: Number, r: Number, a: Number, t: Number) -> Number:
     """P(T > t) to the origin."""
     return mp.gammainc(1 - d / 2, 0, r**2 / (4 * D * t), regularized=True)
@@ -86,7 +91,7 @@ def density(d: Number, D: Number, r: Number, a: Number, t: Number) -> Number:
 
 
 TABLES: dict[str, dict[str, Callable[..., Number]]] = {
-    "free": {"mean": mean, "log_mean": log_mean, "var": variance},
+    "free": {"mean": mean, "log_mean": log_mean, "std": deviation},
     "inside": {"log_laplace_inside": log_transform, "poisson_mean": poisson_mean},
     "outside": {"log_laplace_outside": log_transform},
     "origin": {"log_laplace_origin": log_transform},

@@ -47,7 +47,13 @@ def pairs(
         edges = [e for e in edges if e < mp.log(60 / slowest)] + [mp.log(60 / slowest)]
         edges = sorted([*edges, *(mp.log(c / slowest) for c in (1, 3, 8, 20))])
 
-        def moment(k: int, x: Number, side: int) -> Number:
+        def moment(
+            k: int,
+            x: Number,
+            side: int,
+            place: tuple[Number, ...] = place,
+            edges: list[Number] = edges,
+        ) -> Number:
             """E[T^k exp(-x T); side]."""
 
             def integrand(w: Number) -> Number:

@@ -144,7 +144,7 @@ TABLES: dict[str, dict[str, Callable[..., Number]]] = {
 
 
 def exact(row: tuple[float, ...]) -> tuple[Number, ...]:
-    """(mu, D, below, above, rest) of (drift, diffusivity, low, start, high, rest), without rounding."""
+    """(mu, D, below, above, rest) of a row, without rounding."""
     with mp.workdps(700):
         drift, diffusivity, low, start, high, *rest = (mp.mpf(x) for x in row)
         return (drift, diffusivity, start - low, high - start, *rest)

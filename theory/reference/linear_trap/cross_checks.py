@@ -19,7 +19,7 @@ CASES = [
 
 
 def cross_check(tables: dict[str, dict[str, Callable[..., Number]]]) -> str:
-    """Moments by nested integrals over the potential, the transform by its differential equation."""
+    """Moments by integrals over the potential, the transform by its differential equation."""
     free, poisson = tables["free"], tables["poisson"]
     worst: dict[str, float] = {}
 
@@ -37,7 +37,9 @@ def cross_check(tables: dict[str, dict[str, Callable[..., Number]]]) -> str:
                 return D / slope * (2 - mp.exp(-slope * y / D))
 
             cuts = [start, 0, target] if start < 0 else [start, target]
-            weight = mp.quad(lambda y, D=D, k=slope: mp.exp(k * abs(y) / D) * below(y, k, D) / D, cuts)
+            weight = mp.quad(
+                lambda y, D=D, k=slope: mp.exp(k * abs(y) / D) * below(y, k, D) / D, cuts
+            )
             agree("mean", free["mean"](slope, D, start, target), weight)
             agree("log_mean", free["log_mean"](slope, D, start, target), mp.log(weight))
             s = mp.mpf("0.8") * D / target**2
@@ -51,7 +53,11 @@ def cross_check(tables: dict[str, dict[str, Callable[..., Number]]]) -> str:
             first = solution(start)[0] if start > 0 else mp.exp(steep * start)
             value = first / solution(target)[0]
             agree("log_laplace", poisson["log_laplace"](slope, D, start, target, s), mp.log(value))
-            agree("poisson_mean", poisson["poisson_mean"](slope, D, start, target, s), (1 / value - 1) / s)
+            agree(
+                "poisson_mean",
+                poisson["poisson_mean"](slope, D, start, target, s),
+                (1 / value - 1) / s,
+            )
             # variance: minus the second difference of the transform's logarithm
             h = mp.mpf(10) ** -13 * D / target**2
             log_f = [poisson["log_laplace"](slope, D, start, target, k * h) for k in (1, 2, 3)]

@@ -11,13 +11,14 @@ import resetsgd as rs
 __all__ = ["EVIDENCE", "FORMS", "TITLE"]
 
 TITLE = "Linear trap"
-EVIDENCE = r"""Diffusivity and distance of the target from the kink over $[10^{-12}, 10^{12}]$, climbs
-$\lambda a/D$ from $10^{-12}$ to $10^3$ of both signs, starts beyond the kink, at it, and up to
-$10^{-12}$ from the target. The condition number counts slope, diffusivity, start and target, both
-measured from the kink. The textbook formulas agree with quadrature of the potential and with
-integration of the backward equation. `tests/accuracy` also checks that the textbook arrangements in
-float64 and a wrong sign of the force fail. For a slope that is not positive the moments are `inf`,
-exactly. Other arrangements of start, kink and target are drift-diffusion to a point."""
+EVIDENCE = r"""Diffusivity and distance of the target from the kink over $[10^{-12}, 10^{12}]$,
+climbs $\lambda a/D$ from $10^{-12}$ to $10^3$ of both signs, starts beyond the kink, at it, and
+up to $10^{-12}$ from the target. The condition number counts slope, diffusivity, start and
+target, both measured from the kink. The textbook formulas agree with quadrature of the potential
+and with integration of the backward equation. `tests/accuracy` also checks that the textbook
+arrangements in float64 and a wrong sign of the force fail. For a slope that is not positive the
+moments are `inf`, exactly. Other arrangements of start, kink and target are drift-diffusion to a
+point."""
 
 
 def passage(i: Inputs) -> Any:

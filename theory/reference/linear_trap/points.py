@@ -25,7 +25,9 @@ def loguniform(draw: np.random.Generator, low: float, high: float, n: int) -> np
     return np.exp(draw.uniform(np.log(low), np.log(high), n))
 
 
-def place(height: np.ndarray, D: np.ndarray, L: np.ndarray, share: np.ndarray, seed: int) -> np.ndarray:
+def place(
+    height: np.ndarray, D: np.ndarray, L: np.ndarray, share: np.ndarray, seed: int
+) -> np.ndarray:
     """Rows of these values; start = share target, half of them mirrored."""
     draw = np.random.default_rng(seed)
     side = draw.choice([-1.0, 1.0], size=len(L))
@@ -36,7 +38,9 @@ def random_share(draw: np.random.Generator, n: int) -> np.ndarray:
     """Starts across the kink, between kink and target, and next to either."""
     kind = draw.integers(0, 4, n)
     near = loguniform(draw, 1e-12, 1.0, n)
-    return np.choose(kind, [-loguniform(draw, 1e-6, 1e3, n), draw.random(n), near, 1.0 - near * 0.5])
+    return np.choose(
+        kind, [-loguniform(draw, 1e-6, 1e3, n), draw.random(n), near, 1.0 - near * 0.5]
+    )
 
 
 def random_height(draw: np.random.Generator, n: int) -> np.ndarray:

@@ -12,7 +12,9 @@ Number = mp.mpf
 REQUIRED = 25  # digits
 
 
-def swept(v: Number, g: Number, l: Number, s: Number, steps: int = 60) -> Callable[[Number], list[Number]]:
+def swept(
+    v: Number, g: Number, across: Number, s: Number, steps: int = 60
+) -> Callable[[Number], list[Number]]:
     """f(x) of the lower end for both headings, from the matrix exponential of the two equations.
 
     v f+' = (g + s) f+ - g f-, -v f-' = (g + s) f- - g f+, f-(0) = 1, f+(l) = 0.
@@ -23,7 +25,7 @@ def swept(v: Number, g: Number, l: Number, s: Number, steps: int = 60) -> Callab
         power = mp.expm(rows * x / steps, method="taylor")
         return power**steps
 
-    whole = through(l)
+    whole = through(across)
     first = -whole[0, 1] / whole[0, 0]  # f+(0), so that f+(l) = 0
     return lambda x: list(through(x) * mp.matrix([first, 1]))
 
@@ -61,7 +63,7 @@ def pairs(
 
 def moments(h: int, v: Number, g: Number, x: Number, y: Number) -> tuple[Number, Number]:
     """First and second moment from polynomials that solve the moment equations."""
-    l = x + y
+    across = x + y
 
     def solve(source: tuple[list[Number], list[Number]]) -> tuple[list[Number], list[Number]]:
         """v p' + g (m - p) = -a, -v m' + g (p - m) = -b; p(l) = m(0) = 0; powers of x."""
@@ -77,7 +79,7 @@ def moments(h: int, v: Number, g: Number, x: Number, y: Number) -> tuple[Number,
                 part = source[0] if own == 0 else source[1]
                 right[row] = -part[k] if k < len(part) else mp.mpf(0)
         for k in range(degree):
-            matrix[size, k] = l**k
+            matrix[size, k] = across**k
         matrix[size + 1, degree] = 1
         found = mp.lu_solve(matrix, right)
         return list(found[:degree]), list(found[degree:])

@@ -23,7 +23,9 @@ def loguniform(draw: np.random.Generator, low: float, high: float, n: int) -> np
 def walk(draw: np.random.Generator, n: int) -> tuple[np.ndarray, ...]:
     """Heading, speed, flips per length, length: runs much longer and much shorter than it."""
     L, v = loguniform(draw, 1e-12, 1e12, n), loguniform(draw, 1e-12, 1e12, n)
-    flips = np.where(draw.random(n) < 0.5, loguniform(draw, 1e-2, 1e2, n), loguniform(draw, 1e-8, 1e8, n))
+    flips = np.where(
+        draw.random(n) < 0.5, loguniform(draw, 1e-2, 1e2, n), loguniform(draw, 1e-8, 1e8, n)
+    )
     return draw.choice([-1.0, 0.0, 1.0], n), v, flips * v / L, L
 
 
@@ -32,7 +34,9 @@ def rates(draw: np.random.Generator, v: np.ndarray, g: np.ndarray, L: np.ndarray
     n = len(L)
     diffusive = np.minimum(v / L, v * v / (2 * g * L * L))
     unit = np.where(draw.random(n) < 0.5, v / L, diffusive)
-    rate = unit * np.where(draw.random(n) < 0.6, loguniform(draw, 1e-4, 3e2, n), loguniform(draw, 1e-26, 1.0, n))
+    rate = unit * np.where(
+        draw.random(n) < 0.6, loguniform(draw, 1e-4, 3e2, n), loguniform(draw, 1e-26, 1.0, n)
+    )
     return np.where(draw.random(n) < 0.02, 0.0, rate)
 
 

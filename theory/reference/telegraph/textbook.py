@@ -13,6 +13,7 @@ __all__ = ["POINTS", "TABLES", "cross_check", "exact"]
 
 Number = mp.mpf
 
+
 class Heading(int):
     """A heading, -1, 0 or 1: a choice and no number that rounding moves."""
 
