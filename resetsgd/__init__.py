@@ -100,7 +100,7 @@ if TYPE_CHECKING:
     from resetsgd.statistics import Comparison as Comparison
     from resetsgd.statistics import compare as compare
     from resetsgd.steady import age_average as age_average
-    from resetsgd.steady import stationary as stationary
+    from resetsgd.steady.stationary import stationary as stationary
 
 __version__ = "0.1.0.dev0"
 
@@ -150,7 +150,7 @@ _HOMES = {
     "observed": "passage.observed",
     "phase_diagram": "passage.critical",
     "simulate": "montecarlo.api",
-    "stationary": "steady",
+    "stationary": "steady.stationary",
     "symbolic": "symbolic",
 }
 

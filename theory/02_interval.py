@@ -289,7 +289,7 @@ def picture() -> Figure:
     left.axhline(1, color="#999999", lw=0.8)
     left.set(xscale="log", ylim=(0, 2.2), xlabel="reset rate  $r\\,L^2/D$")
     left.set(ylabel="mean over the mean without resets")
-    left.legend(frameon=False, fontsize=8)
+    left.legend(frameon=False, fontsize=8, loc="upper left")
     left.set_title("Start at 0.05 L: a first-order transition", fontsize=10)
     for place, colour in ((0.05, "#e6550d"), (0.2, "#31a354"), (0.7, "#3182bd")):
         drifts = np.linspace(-2, 8, 61) if place > 0.1 else np.linspace(-2, 50, 61)

@@ -136,7 +136,7 @@ def numbers_agree(book: Ledger, count: int) -> None:
             yield f(p), ode(p, p[s])
             hit = ode(p, p[r])
             yield restarted(p), (1 - hit) / (p[r] * hit)
-            with mp.workdps(90):
+            with mp.workdps(120):
                 e = mp.mpf(10) ** -30
                 values = [mp.log(ode(p, q * e)) for q in (-1, 1)]
                 yield mean(p), (values[0] - values[1]) / (2 * e)
@@ -202,20 +202,20 @@ def picture() -> Figure:
     left.set_title("Above 1 resetting pays; dot: $1 - 1/\\sqrt{5}$", fontsize=10)
     drifts = np.linspace(-8, 8, 161)
     T = rs.first_passage(rs.DriftDiffusion(drifts[:, None], 1.0), places, 0.0, wall=1.0)
+    levels = [0.0, 0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.5, 2.0, 4.0, 8.0]
+    colours = [
+        *("#08519c #3182bd #6baed6 #9ecae1 #deebf7".split()),
+        *("#fff5eb #fdd0a2 #fdae6b #f16913 #a63603".split()),
+    ]
     shades = right.contourf(
-        drifts,
-        places,
-        np.asarray(T.cv()).T,
-        levels=[0, 1, 2, 4, 8, 100],
-        cmap="Blues",
-        extend="max",
+        drifts, places, np.minimum(np.asarray(T.cv()).T, 7.99), levels=levels, colors=colours
     )
-    right.contour(drifts, places, np.asarray(T.cv()).T, levels=[1], colors="#d7301f")
+    right.contour(drifts, places, np.asarray(T.cv()).T, levels=[1], colors="black")
     figure.colorbar(shades, ax=right, label="CV")
     right.set(
         xlabel="drift to the wall  $\\nu L/D$", ylabel="start over the distance from target to wall"
     )
-    right.set_title("Red: CV = 1", fontsize=10)
+    right.set_title("Black: CV = 1", fontsize=10)
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     return figure

@@ -17,7 +17,7 @@ def leave(start: float, drift: float) -> rs.PassageTime:
     return rs.first_passage(rs.DriftDiffusion(drift, 1.0), start, target=(0.0, 1.0))
 
 
-found = rs.phase_diagram(leave, np.linspace(0.01, 0.2, 24), np.linspace(4.0, 40.0, 13))
+found = rs.phase_diagram(leave, np.linspace(0.01, 0.17, 24), np.linspace(8.0, 44.0, 13))
 drawing = found.plot(x="start", y="drift toward the upper end")
 for phase in ("no", "yes", "first-order"):
     print(f"{phase:12} {np.mean(found.phase == phase):.3f} of the map")

@@ -16,8 +16,8 @@ from resetsgd.domain import Array
 from resetsgd.errors import DomainError
 from resetsgd.passage.observed import Observed
 from resetsgd.protocols import Geometric
-from resetsgd.steady import age_average
 from resetsgd.statistics import Status, family_verdict, holm
+from resetsgd.steady import age_average
 
 __all__ = ["Curve", "Judgement", "Point", "Prediction", "judge", "predict"]
 

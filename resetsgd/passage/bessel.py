@@ -171,17 +171,26 @@ class BesselPassage(Closed):
         outside, inside = moves & inward, moves & ~inward
         if inside.any():
             half, low, high = self._half(s)[inside], x[inside], y[inside]
-            apart = log_hyp(half, low) - log_hyp(half, high)
-            near = _steep(half, low, high, ratio[inside])
-            value[inside] = np.where(np.isnan(near), apart, near)
+            outer = log_hyp(half, high)
+            apart = log_hyp(half, low) - outer
+            close = (ratio[inside] < 1.0) & (low > 0) & (-apart < 0.6 * outer)
+            if close.any():
+                apart[close] = -_integral(ratio_i, half[close], low[close], ratio[inside][close], 1)
+            value[inside] = apart
         if outside.any():
             n, low, high = nu[outside], y[outside], x[outside]
-            order, lead = np.abs(n), arrive[outside]
-            tiny = order < 1e-12  # phi does not exist at order 0: there only ratios do
-            safe = np.where(tiny, 1e-12, order)
-            apart = lead + log_phi(safe, high) - log_phi(safe, low)
-            near = -_integral(n, low, high, ratio[outside], apart)
-            value[outside] = np.where(np.isnan(near), apart, near)
+            order = np.maximum(np.abs(n), 1e-100)  # phi does not exist at order 0
+            outer = log_phi(order, high)
+            apart = outer - log_phi(order, low)
+            total, width = arrive[outside] + apart, ratio[outside]
+            # what is close, or slow as a logarithm, has lost digits
+            lost = (low > 0) & np.where(order < 0.5, -total < 2.0, apart > 0.6 * outer)
+            close = lost & (width < 2.0)
+            slow = lost & ~close & (order < 0.5) & (width < 60.0)
+            for part, count in ((close, 1), (slow, 30)):
+                if part.any():
+                    total[part] = -_integral(ratio_k, n[part], low[part], width[part], count)
+            value[outside] = total
         return value
 
     def _delay(self, s: Any) -> Any:
@@ -215,7 +224,7 @@ class BesselPassage(Closed):
             slow = (order < 0.5) & (low != 0)  # phi may all but vanish, K does not overflow
             ratio = special.kve(order, high) / special.kve(order, np.where(slow, low, 1.0))
             ratios = nu[outside] * width[outside] + np.log(ratio) - (high - low)
-            order = np.maximum(order, 1e-12)
+            order = np.maximum(order, 1e-100)
             phis = value[outside] + log_phi(order, high) - log_phi(order, low)
             value[outside] = np.where(slow, ratios, phis)
         return value
@@ -367,39 +376,12 @@ class _Bounded(PassageTime):
         return InverseTable(self)(generator.random((n, *self.shape)))
 
 
-def _pieces(function: Any, low: Any, width: Any, count: int) -> Any:
-    """Integral of z function(z) over log z from log(low) on, in so many pieces."""
-    total = np.zeros_like(low)
-    share = width / count
-    for piece in range(count):
-        for node, weight in zip(_GAUSS, _WEIGHTS, strict=True):
-            z = low * np.exp(share * (piece + 0.5 + 0.5 * node))
-            total = total + 0.5 * weight * share * z * function(z)
-    return total
+def _integral(ratio: Any, order: Any, low: Any, width: Any, count: int) -> Any:
+    """-log f as the integral of a ratio of Bessel functions, over z = log(k r) in pieces.
 
-
-def _integral(nu: Any, low: Any, high: Any, width: Any, apart: Any) -> Any:
-    """-log f from outside as the integral of K_{v-1}/K_v, where the difference lost digits; or nan.
-
-    The integrand is positive: what is close, or slow as a logarithm, keeps its digits.
+    The integrand is positive, so that a small integral keeps its digits.
     """
-    value = np.full(low.shape, np.nan)
-    order = np.abs(nu)
-    close = (width < 2.0) & (low > 0)
-    slow = (order < 0.5) & (low > 0) & (width < 60.0) & (np.abs(apart) < 1.0)
-    slow |= (order < 1e-3) & (low > 0) & (width < 60.0)
-    for part, count in ((close, 1), (slow & ~close, 30)):
-        if part.any():
-            v = nu[part]
-            value[part] = _pieces(lambda z, v=v: ratio_k(v, z), low[part], width[part], count)
-    return value
-
-
-def _steep(half: Any, low: Any, high: Any, width: Any) -> Any:
-    """-log f from inside by the same integral of I_h/I_{h-1} for close radii; or nan."""
-    value = np.full(low.shape, np.nan)
-    close = (width < 1.0) & (low > 0)
-    if close.any():
-        h = half[close]
-        value[close] = -_pieces(lambda z: ratio_i(h, z), low[close], width[close], 1)
-    return value
+    place = (np.arange(count)[:, None] + 0.5 + 0.5 * _GAUSS).reshape(-1, *(1,) * low.ndim)
+    weights = np.tile(0.5 * _WEIGHTS, count).reshape(place.shape)
+    z = low * np.exp(width / count * place)
+    return np.sum(weights * z * ratio(order, z), axis=0) * (width / count)

@@ -199,7 +199,7 @@ def log_phi(order: Any, x: Any) -> Any:
             less = _psi(order[part], q[part])[0]
             value[part] = log1p(-less)
             low = np.zeros(x.shape, bool)
-            low[part] = (np.real(less) > 0.5) & (order[part] < 0.5)
+            low[part] = ((np.real(less) > 0.5) & (order[part] < 0.5)) | (order[part] < 1e-9)
             if low.any():
                 value[low] = _log_phi_low(order[low], q[low])
     large = ~least & ~small & (order >= LARGE)

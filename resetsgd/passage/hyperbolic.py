@@ -142,15 +142,17 @@ def rise(p: Any, q: Any) -> Any:
     With p = (k + g) x and q = (k - g) x it is exp(-k x)/(k x²) times the integral of
     exp(-g z) sinh(k (x - z)) over (0, x).
     """
+    p, q = np.broadcast_arrays(p, q)
     both = p + q
     near = np.abs(both) < 2.0
-    safe = np.where(near, 1.0, both)
-    value = (ramp(p) - np.exp(-p) * ramp(q)) / safe
-    if not near.any():
-        return value
-    p, both = np.where(near, p, 0.0), np.where(near, both, 0.0)
-    close = average(lambda u: (1.0 - u) * np.exp(-p * u) * ramp(both * (1.0 - u)), both)
-    return np.where(near, close, value)
+    value = (ramp(p) - np.exp(-p) * ramp(q)) / np.where(near, 1.0, both)
+    if near.any():
+        start, width = p[near], both[near]
+        value = np.asarray(value)
+        value[near] = average(
+            lambda u: (1.0 - u) * np.exp(-start * u) * ramp(width * (1.0 - u)), start
+        )
+    return value
 
 
 def end_excess(q: Any) -> Any:

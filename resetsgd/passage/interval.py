@@ -196,8 +196,7 @@ class IntervalPassage(IntervalLaw, Sided):
         """Trial against an exponential waiting time: M = W/f, W the transform of the survival."""
         stretch, x, time = self._at(np.asarray(rate + s))
         if not np.iscomplexobj(x):
-            log_f = _exponent(stretch, x)
-            late = stretch.wave(x).late()
+            log_f, late = _exponent_and_late(stretch, x)
             mean = _ratio(late, log_f, x, time)
             usable = (mean > 1e-290) & (mean < 1e300)
             apart = np.log(late) + time * np.log(2.0) - log_f
@@ -219,7 +218,8 @@ class IntervalPassage(IntervalLaw, Sided):
     def mean_exponential(self, rate: Any) -> Any:
         """Mean under exponential waiting times."""
         stretch, rate, time = self._at(np.asarray(rate, dtype=np.float64))
-        return _ratio(stretch.wave(rate).late(), _exponent(stretch, rate), rate, time)
+        log_f, late = _exponent_and_late(stretch, rate)
+        return _ratio(late, log_f, rate, time)
 
     @QUIET
     def slope_exponential(self, rate: Any) -> Any:
@@ -249,24 +249,34 @@ class IntervalPassage(IntervalLaw, Sided):
 
 def _exponent(stretch: Stretch, s: Any) -> Any:
     """log of the transform; in scaled units."""
+    return _exponent_and_late(stretch, s)[0]
+
+
+def _exponent_and_late(stretch: Stretch, s: Any) -> tuple[Any, Any]:
+    """log of the transform and the transform of the survival; in scaled units."""
     wave = stretch.wave(s)
-    missing = s * wave.late()
+    late = wave.late()
+    missing = s * late
     small = np.abs(missing) < 0.5
-    value = np.where(small, log1p(-np.where(small, missing, 0.0)), wave.log_total())
-    if not np.iscomplexobj(s):
-        return value
-    near, at, tilt = stretch.nearly_real(s)
-    if not np.any(near):
-        return value
-    return np.where(near, _exponent(stretch, at) - 1j * tilt * stretch.wave(at).delay(), value)
+    value = log1p(-np.where(small, missing, 0.0))
+    if not np.all(small):
+        value = np.where(small, value, wave.log_total())
+    if np.iscomplexobj(s):
+        near, at, tilt = stretch.nearly_real(s)
+        if np.any(near):
+            slope = stretch.wave(at).delay()
+            value = np.where(near, _exponent(stretch, at) - 1j * tilt * slope, value)
+    return value, late
 
 
 def _ratio(late: Any, log_f: Any, s: Any, time: Any) -> Any:
     """W/f: by halves where 1/f overflows before the product does."""
     missing = s * late
     small = missing < 0.5
-    half = np.exp(-0.5 * log_f)
     near = scale(late / np.where(small, 1.0 - missing, 1.0), time)
+    if np.all(small):
+        return near
+    half = np.exp(-0.5 * log_f)
     return np.where(small, near, half * scale(late, time) * half)
 
 

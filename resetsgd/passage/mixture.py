@@ -127,6 +127,8 @@ def cloud(
     >>> round(R.mean(), 4)
     1.4689
     """
+    if isinstance(target, tuple) or np.ndim(target):
+        raise DomainError("target", target, "a single position")
     if not hasattr(position, "pdf"):
         points = domain.finite("position", position)
         return mixture(first_passage(process, np.atleast_1d(points), target), weights)

@@ -370,6 +370,8 @@ def best_protocol(
         from resetsgd import protocols
 
         families = [(getattr(protocols, name), settings) for name, settings in _FAMILIES]
+    if isinstance(families, type):
+        raise DomainError("families", families, "a sequence of protocol classes")
     found: list[Optimum] = []
     for entry in families:
         family, settings = entry if isinstance(entry, tuple) else (entry, {})

@@ -23,6 +23,8 @@ def restart(free: PassageTime, protocol: Protocol, then: PassageTime | None = No
     """``free`` under ``protocol``; what ``PassageTime.under`` calls."""
     if not isinstance(protocol, Protocol):
         raise DomainError("protocol", protocol, "a protocol such as Poisson(rate=0.7)")
+    if then is not None and not isinstance(then, PassageTime):
+        raise DomainError("then", then, "a passage time, as first_passage(..., start=reset_point)")
     from resetsgd.passage.continued import Continued
     from resetsgd.passage.sided import Sided, SidedRestarted
 

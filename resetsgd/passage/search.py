@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -243,26 +244,22 @@ def solve(function: Callable[[Any], Any], low: Any, high: Any) -> Any:
         low, high = float(low), float(high)
         if low == high:
             return low
-        x = np.exp(np.linspace(np.log(low), np.log(high), 10))
-        x[0], x[-1] = low, high
-        y = np.broadcast_to(np.asarray(function(x), dtype=np.float64), x.shape)
-        if not (y[0] < 0 < y[-1]):
-            return low if abs(y[0]) < abs(y[-1]) else high
-        for around in (1e-5, 1e-9, 1e-13):
-            place = int(np.argmax(y >= 0)) - 1
-            low, high = float(x[place]), float(x[place + 1])
-            guess = _inverted(x, y, place)
-            if high - low <= 4.0 * around * low:
-                break
-            x = np.unique(np.clip(guess * (1.0 + around * _AROUND), low, high))
-            x = np.concatenate([[low], x[(x > low) & (x < high)], [high]])
-            y = np.broadcast_to(np.asarray(function(x), dtype=np.float64), x.shape)
-            if not (np.isfinite(y).all() and y[0] < 0 <= y[-1]):
+        x = low * (high / low) ** _PARTS
+        x[-1] = high
+        for around in (1e-5, 1e-9, 1e-13, 0.0):
+            y = np.asarray(function(x), dtype=np.float64)
+            xs, ys = x.tolist(), y.tolist()
+            if not ys[0] < 0 < ys[-1]:
+                if around == 1e-5:
+                    return low if abs(ys[0]) < abs(ys[-1]) else high
                 break  # below the noise of the function
-        else:
-            place = int(np.argmax(y >= 0)) - 1
-            low, high = float(x[place]), float(x[place + 1])
-            guess = _inverted(x, y, place)
+            place = next(i for i, value in enumerate(ys) if value >= 0) - 1
+            guess = _inverted(xs, ys, place)
+            low, high = xs[place], xs[place + 1]
+            if high - low <= 4.0 * around * low or around == 0.0:
+                break
+            inner = [z for z in (guess * (1.0 + around * _AROUND)).tolist() if low < z < high]
+            x = np.array([low, *inner, high])
         if high - low <= 1e-8 * low:
             return guess
         ends = float(function(low)), float(function(high))
@@ -299,23 +296,28 @@ def solve(function: Callable[[Any], Any], low: Any, high: Any) -> Any:
     return best
 
 
+_PARTS = np.linspace(0.0, 1.0, 10)
+"""Where a bracket is looked at first, in its logarithm."""
 _AROUND = np.array([-30.0, -3.0, -0.3, 0.3, 3.0, 30.0])
 """Where around a guess, in units of its error."""
 
 
-def _inverted(x: Array, y: Array, place: int) -> float:
+def _inverted(x: list[float], y: list[float], place: int) -> float:
     """The zero between two points, by inverse interpolation on six; else on a line."""
-    first = min(max(place - 2, 0), len(x) - 6) if len(x) >= 6 else 0
-    xs, ys = x[first : first + 6] - x[place], y[first : first + 6]
-    if np.all(np.diff(ys) > 0):
+    first = min(max(place - 2, 0), max(len(x) - 6, 0))
+    base, ys = x[place], y[first : first + 6]
+    width = x[place + 1] - base
+    if all(one < other for one, other in pairwise(ys)):
         total = 0.0
-        for i in range(len(xs)):
-            others = np.delete(ys, i)
-            total += xs[i] * float(np.prod(others / (others - ys[i])))
-        if 0.0 <= total <= x[place + 1] - x[place]:
-            return float(x[place] + total)
-    share = -y[place] / (y[place + 1] - y[place])
-    return float(x[place] + share * (x[place + 1] - x[place]))
+        for i, own in enumerate(ys):
+            weight = x[first + i] - base
+            for j, other in enumerate(ys):
+                if j != i:
+                    weight *= other / (other - own)
+            total += weight
+        if 0.0 <= total <= width:
+            return base + total
+    return base - y[place] / (y[place + 1] - y[place]) * width
 
 
 def _by_values(curve: Curve, grid: Array) -> tuple[list[Local], Any]:

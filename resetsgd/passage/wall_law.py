@@ -18,7 +18,7 @@ from resetsgd.domain import Array, Real, RealLike
 from resetsgd.passage.base import QUIET, PassageTime
 from resetsgd.passage.drift_diffusion import DriftDiffusionPassage
 from resetsgd.passage.hyperbolic import NODES, WEIGHTS
-from resetsgd.passage.sided import InverseTable
+from resetsgd.passage.inverse_table import InverseTable
 from resetsgd.protocols import Trial
 
 __all__ = ["WallLaw"]

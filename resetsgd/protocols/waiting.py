@@ -336,6 +336,8 @@ class Waiting(WaitingTime):
     @classmethod
     def at_frequency(cls, frequency: Any, **fixed: Any) -> Self:
         """Stretch to a mean waiting time 1/frequency; a median one where the mean is infinite."""
+        if "distribution" not in fixed:
+            raise DomainError("distribution", None, "given: Waiting needs the law to stretch")
         law = fixed["distribution"]
         typical = float(law.mean())
         typical = typical if np.isfinite(typical) and typical > 0 else float(law.median())

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from resetsgd.errors import DomainError
-from resetsgd.protocols import Geometric, Poisson, Protocol, Sharp, WaitingTime
+from resetsgd.protocols import Geometric, Poisson, Protocol, Schedule, Sharp, WaitingTime
 from resetsgd.steady.ages import Ages, LatticeAges, PoissonAges, UniformAges
 from resetsgd.steady.waiting_ages import WaitingAges
 
@@ -20,15 +18,16 @@ def ages_of(protocol: Protocol) -> Ages:
     protocol : Protocol
         Without overhead.
     """
-    overhead = getattr(protocol, "overhead", 0.0)
-    if not isinstance(overhead, (int, float, np.ndarray)) or np.any(np.asarray(overhead) != 0):
+    if not protocol.lost.none:
         raise DomainError("protocol", protocol, "without overhead: it does not say where time goes")
     if isinstance(protocol, Poisson):
-        return PoissonAges(protocol.rate)
+        return PoissonAges(protocol.working_rate)
     if isinstance(protocol, Sharp):
         return UniformAges(protocol.period)
     if isinstance(protocol, Geometric):
-        return LatticeAges(protocol.probability, protocol.step, int(protocol.look_first))
+        return LatticeAges(protocol.working_probability, protocol.step, int(protocol.look_first))
+    if isinstance(protocol, Schedule) and protocol.running:
+        raise DomainError("protocol", protocol, "of clock 'age': else there is no long-run age")
     if isinstance(protocol, WaitingTime):
         return WaitingAges(protocol)
     raise DomainError("protocol", protocol, "Poisson, Sharp, Geometric or a law of waiting times")

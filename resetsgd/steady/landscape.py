@@ -118,7 +118,7 @@ class LandscapeState(State):
     """
 
     def __init__(self, process: Process, protocol: Protocol, reset_to: RealLike) -> None:
-        if not isinstance(protocol, Poisson) or np.ndim(protocol.rate):
+        if not isinstance(protocol, Poisson) or np.ndim(protocol.working_rate):
             raise DomainError("protocol", protocol, "Poisson of one rate, in a landscape")
         landscape: Any = process
         home = np.asarray(domain.within("reset_to", reset_to, *landscape.domain))
@@ -129,7 +129,7 @@ class LandscapeState(State):
         if landscape.reset_to is not None and landscape.reset_to != float(home):
             raise DomainError("reset_to", reset_to, f"that of the landscape, {landscape.reset_to}")
         self.shape, self.reset_to = (), float(home)
-        self._rate = float(np.asarray(protocol.rate))
+        self._rate = float(np.asarray(protocol.working_rate))
         self._sides = [self._side(landscape, sign) for sign in (1.0, -1.0)]
         self._normalise()
         fine = [

@@ -24,7 +24,7 @@ def partial_state(
     kept = np.asarray(domain.within("partial", partial, 0.0, 1.0, open_high=True))
     if not isinstance(protocol, Poisson):
         raise DomainError("protocol", protocol, "Poisson where resets are partial")
-    rate = np.asarray(domain.positive("rate", protocol.rate))
+    rate = np.asarray(domain.positive("rate", protocol.working_rate))
     domain.broadcast(partial=kept, rate=rate, process=np.empty(cloud.shape))
     kind = PartialDiffusion if isinstance(cloud, Drifting) else PartialState
     return kind(cloud, rate, reset_to, kept)

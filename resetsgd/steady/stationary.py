@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,10 @@ def stationary(
     """
     if not isinstance(protocol, Protocol):
         raise DomainError("protocol", protocol, "a protocol, for example Poisson(rate=0.7)")
+    if isinstance(protocol, Poisson) and protocol.partial is not None:
+        if partial is not None:
+            raise DomainError("partial", partial, "None: the protocol has its own")
+        partial, protocol = protocol.partial, replace(protocol, partial=None)
     if any(kind.__name__ == "Landscape" for kind in type(process).__mro__):
         from resetsgd.steady.landscape import LandscapeState
 
@@ -99,7 +104,7 @@ def stationary(
     transient = _transient(process, protocol, cloud)
     if isinstance(process, DriftDiffusion) and isinstance(protocol, Poisson):
         state = LaplaceState([Part(cloud, ages)], place, transient)
-        arrays = (process.drift, process.diffusivity, protocol.rate)
+        arrays = (process.drift, process.diffusivity, protocol.working_rate)
         mu, diffusivity, rate = (np.asarray(a, dtype=np.float64) for a in arrays)
         state.parameters = (mu, diffusivity, rate)
         return state
@@ -114,7 +119,7 @@ def _transient(
     def parts(t: Array, start: Any) -> list[Part]:
         first = propagator(process, start, "start")
         if isinstance(protocol, Poisson):
-            rate = np.asarray(protocol.rate)
+            rate = np.asarray(protocol.working_rate)
             kept = np.exp(-rate * t)
             return [
                 Part(first, FixedAge(t), kept),
@@ -136,7 +141,7 @@ def _transient(
 
 def _coins(protocol: Geometric, t: Array, first: Propagator, home: Propagator) -> list[Part]:
     """After n steps: never reset with probability (1-p)^m, m the coins tossed before the look."""
-    p, step = np.asarray(protocol.probability), np.asarray(protocol.step)
+    p, step = np.asarray(protocol.working_probability), np.asarray(protocol.step)
     if t.ndim or step.ndim:
         raise DomainError("t", t, "one time, with one step, under Geometric")
     n = float(np.floor(t / step * (1.0 + 4.0 * np.finfo(np.float64).eps)))

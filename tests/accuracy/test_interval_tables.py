@@ -1,4 +1,4 @@
-"""Interval and reflecting wall against their tables: twins that must fail, coverage, fresh points."""
+"""Interval and reflecting wall against their tables: failing twins, coverage, fresh points."""
 
 from __future__ import annotations
 

@@ -52,8 +52,6 @@ FORMS = [
         "T.log_laplace(s), from inside",
         r"\ln\left[(r_0/a)^\nu I_{-\nu}(kr_0)/I_{-\nu}(ka)\right]",
         lambda i: passage(i).log_laplace(i["s"]),
-        constant=16.0,
-        note=_SUMS,
     ),
     _form(
         "inside",

@@ -1,0 +1,218 @@
+"""What drift-diffusion does between a target and a reflecting wall, at one transform variable.
+
+With x and y the distances from the start to target and wall, L = x + y, g = nu/2D, nu the drift
+toward the wall, and k = sqrt(nu² + 4 D s)/2D, the transform is exp(-g x) N(y)/N(L),
+N(z) = k cosh k z - g sinh k z. Everything here is in units in which nothing overflows, and a sum of
+positive terms.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from resetsgd.passage.arrangements import exp_excess
+from resetsgd.passage.hyperbolic import (
+    NODES,
+    WEIGHTS,
+    fall_moment,
+    log1p,
+    log_sum,
+    product_over,
+    ramp,
+    rise,
+    scale,
+)
+
+__all__ = ["Reach", "Wave", "exponent_of", "finite", "nearly_real", "parts", "ratio", "slope"]
+
+_PANELS = np.linspace(0.0, 20.0, 11)
+"""Edges of the quadrature panels at either end, in units of 1/k."""
+
+
+class Reach(NamedTuple):
+    """Distances to target and wall and between them, drift toward the wall, diffusivity."""
+
+    x: Any
+    y: Any
+    L: Any
+    nu: Any
+    D: Any
+
+
+class Wave:
+    """Exponents at one s; x from start to target, y from start to wall, L = x + y.
+
+    The transform is exp(-g x) N(y)/N(L), N(z) = k cosh k z - g sinh k z, with g > 0 for drift
+    toward the wall; ``norm(z)`` is 2 exp(-k z) N(z)/k, a sum of positive terms.
+    """
+
+    def __init__(self, at: Reach, s: Any) -> None:
+        speed, D = np.abs(at.nu), at.D
+        if np.iscomplexobj(s):
+            root = np.sqrt(at.nu**2 + 4.0 * D * s)
+        else:
+            root = np.hypot(speed, 2.0 * np.sqrt(D) * np.sqrt(s))
+        still = root == 0
+        full = np.where(still, 1.0, root)
+        slow = 2.0 * (s / (full + speed))  # k - |g|
+        away = at.nu >= 0
+        large = np.where(still, 1.0, (full + speed) / full)  # (k + |g|)/k
+        small = np.where(still, 1.0, 2.0 * D * (slow / full))
+        fast = product_over(at.x, 0.5 * root + 0.5 * speed, D)
+        self.at, self.root = at, root
+        self.a, self.b = np.where(away, large, small), np.where(away, small, large)
+        self.drop = np.where(away, fast, at.x * slow)  # (k + g) x
+        self.back = np.where(away, at.x * slow, fast)  # (k - g) x
+        self.near, self.behind, self.whole = (product_over(z, root, D) for z in (at.x, at.y, at.L))
+
+    def norm(self, twice: Any) -> Any:
+        """(k - g)/k + (k + g)/k exp(-2 k z), from 2 k z."""
+        return self.b + self.a * np.exp(-twice)
+
+    def log_norm(self, twice: Any) -> Any:
+        """Its logarithm, also where it underflows."""
+        return log_sum(np.log(self.b), np.log(self.a) - twice)
+
+    def numerator(self) -> Any:
+        """W norm(2 k L), W the transform of the survival function."""
+        at = self.at
+        first = self.norm(self.behind) * at.x * rise(self.drop, self.back)
+        second = 2.0 * at.y * ramp(self.near) * ramp(self.behind)
+        return product_over(first + second, at.x, at.D)
+
+    def late(self) -> Any:
+        """Transform of the survival, (1 - f)/s; at s = 0 the mean."""
+        return self.over(self.numerator())
+
+    def over(self, factor: Any) -> Any:
+        """factor/norm(2 k L), also where the norm underflows."""
+        norm = self.norm(self.whole)
+        if np.iscomplexobj(norm):
+            return factor / norm
+        deep = norm < 1e-290
+        half = np.exp(np.where(deep, 0.5 * self.whole, 0.0))
+        rest = self.a + np.exp(np.where(deep, np.log(self.b) + self.whole, 0.0))
+        return np.where(deep, factor * half / rest * half, factor / np.where(deep, 1.0, norm))
+
+    def log_late(self) -> Any:
+        """Its logarithm, finite where it overflows."""
+        return np.log(self.numerator()) - self.log_norm(self.whole)
+
+    def log_far(self) -> Any:
+        """log of the transform where it is not next to 1."""
+        if np.iscomplexobj(self.root):
+            return self.log_norm(self.behind) - self.log_norm(self.whole) - self.drop
+        ratio = np.log(self.b) - np.log(self.a)
+        zero = np.zeros(())
+        outward = np.logaddexp(zero, ratio + self.whole) - np.logaddexp(zero, ratio + self.behind)
+        inward = np.logaddexp(zero, -ratio - self.behind) - np.logaddexp(zero, -ratio - self.whole)
+        return np.where(ratio + self.behind < 0, self.back - outward, inward - self.drop)
+
+    def bend(self) -> Any:
+        """(E - s E')/s² norm(2 k L)² for E = -log f, with s² = over(s)² norm².
+
+        The integral of 8 z³ m(2kz)/(D norm(2kz))² over y < z < L, m being ``fall_moment``. In
+        panels of 2/k at either end; in between the integrand is flat or negligible. For E below
+        about 2; half the variance at s = 0.
+        """
+        at = self.at
+        unit = np.where(self.root > 0, 2.0 * at.D / np.where(self.root > 0, self.root, 1.0), np.inf)
+        half, unit = np.broadcast_arrays(0.5 * at.x, unit)
+        edges = np.minimum(_PANELS.reshape(-1, *(1,) * half.ndim) * np.minimum(unit, 1e300), half)
+        edges = np.where(np.isinf(unit) & (edges > 0), half, edges)
+        edges = np.concatenate([edges, (2.0 * half - edges)[::-1]])
+        full = self.norm(self.whole)
+        deep = full < 1e-290
+        lift = np.where(deep, self.whole, 0.0)
+        bottom = self.b * np.exp(np.where(deep, lift, 0.0))
+        full = np.where(deep, bottom + self.a, full)
+        total: Any = 0.0
+        for low, high in pairwise(edges):
+            if not np.any(high > low):
+                continue
+            node = NODES.reshape(-1, *(1,) * half.ndim)
+            place = at.y + (low + (high - low) * node)
+            twice = product_over(place, self.root, at.D)
+            scaled = 2.0 * place * (full / (bottom + self.a * np.exp(lift - twice)))
+            value = fall_moment(twice) * product_over(scaled, scaled * place, at.D)
+            total = total + (high - low) * np.tensordot(WEIGHTS, value, axes=1)
+        return total * 2.0 / at.D
+
+    def delay(self) -> Any:
+        """E'(s) where E is not small."""
+        at = self.at
+        over = np.exp(-self.behind) * self.a / self.norm(self.behind)
+        far = np.exp(-self.whole) * self.a / self.norm(self.whole)
+        g = 0.5 * at.nu / at.D
+        # 1/(k - g) - 1/(k + g) = 2 g/(k² - g²) = 2 g D/s
+        apart = (over - far) * (2.0 * g * at.D / self._s_of_root())
+        return (at.x - 2.0 * (at.L * far - at.y * over) + apart) / self.root
+
+    def _s_of_root(self) -> Any:
+        return self.drop / self.at.x * (self.back / self.at.x) * self.at.D
+
+
+def finite(value: Any) -> Any:
+    """What overflows on the way has overflowed."""
+    return np.where(np.isnan(value), np.inf, value)
+
+
+def exponent(at: Reach, s: Any) -> Any:
+    """log of the transform; in scaled units."""
+    wave = Wave(at, s)
+    with np.errstate(all="ignore"):
+        missing, far = wave.over(wave.numerator() * s), wave.log_far()
+    small = np.abs(missing) < 0.5
+    value = np.where(small, log1p(-np.where(small, missing, 0.0)), far)
+    value = np.where(np.asarray(s) == 0, 0.0, value)
+    if not np.iscomplexobj(s):
+        return value
+    near, real, tilt = nearly_real(at, s)
+    if not np.any(near):
+        return value
+    exponent, _, gain = parts(at, real)
+    slope = np.where(real > 0, gain / np.where(real > 0, real, 1.0), Wave(at, real).late())
+    return np.where(near, -exponent - 1j * tilt * slope, value)
+
+
+def nearly_real(at: Reach, s: Any) -> tuple[Any, Any, Any]:
+    """Where one derivative is enough, the real and the imaginary part; see ``Stretch``."""
+    real, imaginary = np.real(s), np.imag(s)
+    # the slowest mode, that of drift to the wall, is exponentially slow
+    slow = np.exp(-np.maximum(at.nu / at.D * at.L, 0.0))
+    reach = np.abs(real) + at.D / at.L / at.L * slow
+    near = (real >= 0) & (np.abs(imaginary) < 1e-9 * reach)
+    return near, np.where(near, real, 1.0), np.where(near, imaginary, 0.0)
+
+
+def ratio(at: Reach, s: Any, log_f: Any, time: Any) -> Any:
+    """W/f: by halves where 1/f overflows before the product does."""
+    wave = Wave(at, s)
+    late, missing = wave.late(), wave.over(wave.numerator() * s)
+    small = missing < 0.5
+    half = np.exp(-0.5 * log_f)
+    near = scale(late / np.where(small, 1.0 - missing, 1.0), time)
+    return finite(np.where(small, near, half * scale(late, time) * half))
+
+
+def parts(at: Reach, rate: Any) -> tuple[Any, Any, Any]:
+    """E, E - r E' and r E'."""
+    exponent = -exponent(at, rate)
+    wave = Wave(at, rate)
+    with np.errstate(all="ignore"):
+        over = wave.over(rate)
+        bend, direct = wave.bend() * over * over, rate * wave.delay()
+        small = exponent < 2.0
+        gain = np.where(small, exponent - bend, direct)
+        return exponent, np.where(small, bend, exponent - direct), gain
+
+
+def slope(at: Reach, rate: Any) -> Any:
+    """d log M/d log r, exact also where it changes sign."""
+    exponent, bend, gain = parts(at, rate)
+    small = exponent < 1.0
+    near = exp_excess(np.where(small, exponent, 0.0)) - bend
+    return np.where(small, near, gain + np.expm1(-exponent)) / -np.expm1(-exponent)
