@@ -204,8 +204,8 @@ def picture() -> Figure:
     T = rs.first_passage(rs.DriftDiffusion(drifts[:, None], 1.0), places, 0.0, wall=1.0)
     levels = [0.0, 0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.5, 2.0, 4.0, 8.0]
     colours = [
-        *("#08519c #3182bd #6baed6 #9ecae1 #deebf7".split()),
-        *("#fff5eb #fdd0a2 #fdae6b #f16913 #a63603".split()),
+        *(["#08519c", "#3182bd", "#6baed6", "#9ecae1", "#deebf7"]),
+        *(["#fff5eb", "#fdd0a2", "#fdae6b", "#f16913", "#a63603"]),
     ]
     shades = right.contourf(
         drifts, places, np.minimum(np.asarray(T.cv()).T, 7.99), levels=levels, colors=colours

@@ -175,6 +175,11 @@ class PassageTime(ABC):
         return True
 
     @property
+    def inverted(self) -> bool:
+        """Whether the survival function is inverted from the transform, so that its integral is."""
+        return type(self)._survival is PassageTime._survival
+
+    @property
     def known_to(self) -> float:
         """Time to which the law is known: ``inf``, or the horizon of censored data."""
         return np.inf
@@ -471,6 +476,14 @@ class PassageTime(ABC):
         """Integral of exp(-st) P(T > t) over (0, period)."""
         marks = self._marks()
         period = np.broadcast_to(period, np.broadcast_shapes(np.shape(period), self.shape))
+        if self.inverted and self.smooth and not np.iscomplexobj(s) and not np.ndim(s):
+            # a transform itself: one inversion, not one at each node of a quadrature
+
+            def transform(p: Any) -> Any:
+                return -np.expm1(self._log_laplace(p + s)) / (p + s) / (p * period)
+
+            with np.errstate(all="ignore"):
+                return period * inversion.invert(transform, period)
         return inversion.integrate(lambda t: np.exp(-s * t) * self.survival(t), period, marks)
 
     @QUIET

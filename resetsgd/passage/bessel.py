@@ -184,7 +184,7 @@ class BesselPassage(Closed):
             apart = outer - log_phi(order, low)
             total, width = arrive[outside] + apart, ratio[outside]
             # what is close, or slow as a logarithm, has lost digits
-            lost = (low > 0) & np.where(order < 0.5, -total < 2.0, apart > 0.6 * outer)
+            lost = (low > 0) & np.where(order < 0.5, -total < 6.0, apart > 0.6 * outer)
             close = lost & (width < 2.0)
             slow = lost & ~close & (order < 0.5) & (width < 60.0)
             for part, count in ((close, 1), (slow, 30)):

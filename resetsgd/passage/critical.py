@@ -186,12 +186,12 @@ def critical(
     points = domain.integer("points", points, 2)
     line = _Line(build, protocol, settings)
     places = list(np.linspace(low, high, points))
-    bars = np.array([line.bar(x) for x in places])
+    bars = line.bars(np.asarray(places))
     for i in np.flatnonzero(np.sign(bars[:-1]) * np.sign(bars[1:]) < 0):
         places.append(line.crossing(places[i], places[i + 1]))
     # both sides of every crossing of CV = 1, for a window may begin and end between two points
     fine = np.linspace(low, high, 8 * (points - 1) + 1)
-    bars = np.array([line.bar(x) for x in fine])
+    bars = line.bars(fine)
     for i in np.flatnonzero(np.sign(bars[:-1]) * np.sign(bars[1:]) < 0):
         places += [fine[i], fine[i + 1]]
     places = sorted({float(x) for x in places})
@@ -227,11 +227,23 @@ class _Line:
 
     def bar(self, x: float) -> float:
         """CV² - 1 - 2 c/mean: positive where rare resets pay."""
-        made = self.passage(x)
-        mean, cv = float(np.asarray(made.mean())), float(np.asarray(made.cv()))
-        if not np.isfinite(mean) or not np.isfinite(cv):
-            return np.inf
-        return (cv - 1.0) * (cv + 1.0) - 2.0 * self.overhead / mean
+        return float(self._bar(self.passage(x)))
+
+    def _bar(self, made: PassageTime) -> Any:
+        mean, cv = np.asarray(made.mean()), np.asarray(made.cv())
+        with np.errstate(all="ignore"):
+            value = (cv - 1.0) * (cv + 1.0) - 2.0 * self.overhead / mean
+        return np.where(np.isfinite(mean) & np.isfinite(cv), value, np.inf)
+
+    def bars(self, x: Array) -> Array:
+        """Bars of many values: at once where ``build`` takes arrays, else one by one."""
+        try:
+            made = self.build(x)  # type: ignore[arg-type]
+            if isinstance(made, PassageTime) and made.shape == x.shape:
+                return np.asarray(self._bar(made), dtype=np.float64)
+        except (ValueError, TypeError, AttributeError, NotImplementedError, IndexError):
+            pass
+        return np.array([self.bar(float(value)) for value in x])
 
     def crossing(self, low: float, high: float) -> float:
         """Where the bar is crossed."""

@@ -163,6 +163,11 @@ class Landscaped(PassageTime):
             value[mine] = invert_windows(chosen, times, column)
         return value
 
+    @property
+    def inverted(self) -> bool:
+        """True: the survival function comes from the transform."""
+        return True
+
     def _survival(self, t: Array) -> Any:
         """By Laplace inversion, absolute error about 1e-12."""
         never = -np.expm1(np.real(self._log_laplace(np.zeros(self.shape))))

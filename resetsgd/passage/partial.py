@@ -125,6 +125,7 @@ class PartialPassage(PassageTime):
         weight: Any = np.ones(np.shape(total + self._a + depth), dtype=depth.dtype)
         fall: Any = 0.0
         still: Any = 0.0
+        change = np.ones_like(weight)  # (1 - share) times the sum, by differences of B_n
         log_left: Any = np.full(weight.shape, -np.inf, dtype=weight.dtype)
         while True:
             now = power * depth
@@ -134,7 +135,9 @@ class PartialPassage(PassageTime):
             n += 1
             power = np.asarray(np.where(self._a > 0, np.exp(n * log_a), 0.0))
             loss = np.where(self._a > 0, -np.expm1(n * log_a), 1.0)
-            weight = weight * share / (loss * (1.0 + power * ratio))
+            factor = loss * (1.0 + power * ratio)
+            change = change + weight * share * power * (1.0 - ratio * loss) / factor
+            weight = weight * share / factor
             size = np.abs(power * (1.0 + np.abs(ratio) + np.abs(depth))) / (1.0 - self._a)
             if np.all((size < 0.1 * _EPS) | (weight == 0)):
                 break
@@ -148,7 +151,10 @@ class PartialPassage(PassageTime):
         safe = np.where(s == 0, 1.0, s)
         tail = np.where(s == 0, 0.0, np.log(np.where(rest == 0, 1.0, rest / safe)))
         tail = np.where(rest == 0, -np.inf, tail)
-        return fall, s * still + rest, log_sum(log_left, tail)
+        # the differences of B_n are positive with drift toward the target, where they keep the
+        # slope in s apart from the number of terms; with drift away the sum itself is the safe one
+        scaled = np.where(v >= 0, total * change, s * still + rest)
+        return fall, scaled, log_sum(log_left, tail)
 
     def _late(self, s: Any) -> Any:
         """Transform of the survival, (1 - u)/s."""
@@ -193,9 +199,13 @@ class PartialPassage(PassageTime):
         """
         mean = np.where(self._r > 0, np.asarray(self.mean()), 1.0)
         step = _STEP / mean
-        late = np.asarray(self._late(1j * step))
-        value = -2.0 * late.imag / step - mean * mean
-        bound = 20.0 * _EPS * mean * mean
+        fall, scaled, _ = self._series(1j * step)
+        # the imaginary part of their ratio is a difference of these two
+        first = fall.imag / scaled.real
+        second = mean * (scaled.imag / scaled.real)
+        value = -2.0 * (first - second) / step - mean * mean
+        size = 2.0 * (np.abs(first) + np.abs(second)) / step + mean * mean
+        bound = 16.0 * _EPS * size
         if np.any((self._r > 0) & (bound > _PROMISE * np.abs(value))):
             worst = float(np.max(np.where(self._r > 0, bound / np.abs(value), 0.0)))
             raise NotConverged(f"var: relative error may be {worst:.1g}, more than {_PROMISE:g}")

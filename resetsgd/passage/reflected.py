@@ -26,7 +26,16 @@ from resetsgd.passage.hyperbolic import (
     scale,
 )
 
-__all__ = ["Reach", "Wave", "exponent_of", "finite", "nearly_real", "parts", "ratio", "slope"]
+__all__ = [
+    "Reach",
+    "Wave",
+    "exponent_parts",
+    "finite",
+    "log_transform",
+    "mean_ratio",
+    "mean_slope",
+    "nearly_real",
+]
 
 _PANELS = np.linspace(0.0, 20.0, 11)
 """Edges of the quadrature panels at either end, in units of 1/k."""
@@ -160,7 +169,7 @@ def finite(value: Any) -> Any:
     return np.where(np.isnan(value), np.inf, value)
 
 
-def exponent(at: Reach, s: Any) -> Any:
+def log_transform(at: Reach, s: Any) -> Any:
     """log of the transform; in scaled units."""
     wave = Wave(at, s)
     with np.errstate(all="ignore"):
@@ -173,7 +182,7 @@ def exponent(at: Reach, s: Any) -> Any:
     near, real, tilt = nearly_real(at, s)
     if not np.any(near):
         return value
-    exponent, _, gain = parts(at, real)
+    exponent, _, gain = exponent_parts(at, real)
     slope = np.where(real > 0, gain / np.where(real > 0, real, 1.0), Wave(at, real).late())
     return np.where(near, -exponent - 1j * tilt * slope, value)
 
@@ -188,7 +197,7 @@ def nearly_real(at: Reach, s: Any) -> tuple[Any, Any, Any]:
     return near, np.where(near, real, 1.0), np.where(near, imaginary, 0.0)
 
 
-def ratio(at: Reach, s: Any, log_f: Any, time: Any) -> Any:
+def mean_ratio(at: Reach, s: Any, log_f: Any, time: Any) -> Any:
     """W/f: by halves where 1/f overflows before the product does."""
     wave = Wave(at, s)
     late, missing = wave.late(), wave.over(wave.numerator() * s)
@@ -198,9 +207,9 @@ def ratio(at: Reach, s: Any, log_f: Any, time: Any) -> Any:
     return finite(np.where(small, near, half * scale(late, time) * half))
 
 
-def parts(at: Reach, rate: Any) -> tuple[Any, Any, Any]:
+def exponent_parts(at: Reach, rate: Any) -> tuple[Any, Any, Any]:
     """E, E - r E' and r E'."""
-    exponent = -exponent(at, rate)
+    exponent = -log_transform(at, rate)
     wave = Wave(at, rate)
     with np.errstate(all="ignore"):
         over = wave.over(rate)
@@ -210,9 +219,9 @@ def parts(at: Reach, rate: Any) -> tuple[Any, Any, Any]:
         return exponent, np.where(small, bend, exponent - direct), gain
 
 
-def slope(at: Reach, rate: Any) -> Any:
+def mean_slope(at: Reach, rate: Any) -> Any:
     """d log M/d log r, exact also where it changes sign."""
-    exponent, bend, gain = parts(at, rate)
+    exponent, bend, gain = exponent_parts(at, rate)
     small = exponent < 1.0
     near = exp_excess(np.where(small, exponent, 0.0)) - bend
     return np.where(small, near, gain + np.expm1(-exponent)) / -np.expm1(-exponent)

@@ -22,7 +22,7 @@ from resetsgd.passage.inverse_table import InverseTable
 from resetsgd.passage.one_end import Given, OneSide
 from resetsgd.passage.restart import Restarted
 
-__all__ = ["Sided", "SidedRestarted", "Splitting"]
+__all__ = ["Given", "InverseTable", "OneSide", "Sided", "SidedRestarted", "Splitting"]
 
 _SIDES = ("lower", "upper")
 _STEP = 1e-30

@@ -16,12 +16,12 @@ from resetsgd.passage.hyperbolic import scale, units
 from resetsgd.passage.reflected import (
     Reach,
     Wave,
-    exponent_of,
+    exponent_parts,
     finite,
+    log_transform,
+    mean_ratio,
+    mean_slope,
     nearly_real,
-    parts,
-    ratio,
-    slope,
 )
 from resetsgd.passage.wall_law import WallLaw
 from resetsgd.processes import DriftDiffusion
@@ -126,7 +126,7 @@ class WallPassage(WallLaw):
 
     def _log_laplace(self, s: Any) -> Any:
         at, s, _ = self._at(s)
-        return exponent(at, s)
+        return log_transform(at, s)
 
     # Moments ---------------------------------------------------------------------------------
 
@@ -167,9 +167,9 @@ class WallPassage(WallLaw):
     def trial_exponential(self, rate: Any, s: Any = 0.0) -> Trial:
         """Trial against an exponential waiting time: M = W/f, W the transform of the survival."""
         at, x, time = self._at(np.asarray(rate + s))
-        log_f = exponent(at, x)
+        log_f = log_transform(at, x)
         if not np.iscomplexobj(x):
-            mean = ratio(at, x, log_f, time)
+            mean = mean_ratio(at, x, log_f, time)
             usable = (mean > 1e-290) & (mean < 1e300)
             apart = Wave(at, x).log_late() + time * np.log(2.0) - log_f
             log_mean = np.where(usable, np.log(np.where(usable, mean, 1.0)), apart)
@@ -178,11 +178,11 @@ class WallPassage(WallLaw):
         near, real, tilt = nearly_real(at, x)
         if np.any(near):
             positive = np.where(real > 0, real, 1.0)
-            slope = slope(at, positive) / positive
+            slope = mean_slope(at, positive) / positive
             still = Wave(at, np.zeros(()))
             first = 0.5 * still.late() - still.bend() * still.over(1.0) / still.numerator()
             slope = np.where(real > 0, slope, first)
-            value = Wave(at, real).log_late() - exponent(at, real)
+            value = Wave(at, real).log_late() - log_transform(at, real)
             log_mean = np.where(near, value + 1j * tilt * slope, log_mean)
         return Trial(log_f, log_mean + time * np.log(2.0))
 
@@ -190,19 +190,19 @@ class WallPassage(WallLaw):
     def mean_exponential(self, rate: Any) -> Any:
         """Mean under exponential waiting times."""
         at, rate, time = self._at(np.asarray(rate, dtype=np.float64))
-        return ratio(at, rate, exponent(at, rate), time)
+        return mean_ratio(at, rate, log_transform(at, rate), time)
 
     @QUIET
     def slope_exponential(self, rate: Any) -> Any:
         """d log(mean)/d log(rate), exact also where it changes sign."""
         at, rate, _ = self._at(np.asarray(rate, dtype=np.float64))
-        return np.where(rate > 0, np.nan_to_num(slope(at, rate)), 0.0)
+        return np.where(rate > 0, np.nan_to_num(mean_slope(at, rate)), 0.0)
 
     @QUIET
     def var_exponential(self, rate: Any) -> Any:
         """Variance 2 exp(E) [(sinh E - E) + (E - r E')]/r², E = -log f."""
         at, rate, time = self._at(np.asarray(rate, dtype=np.float64))
-        exponent, bend, gain = parts(at, rate)
+        exponent, bend, gain = exponent_parts(at, rate)
         small = exponent < 2.0
         positive = np.where(rate > 0, rate, 1.0)
         tame = np.where(small, exponent, 0.0)

@@ -1,19 +1,18 @@
 """From a passage time to its formulas: what ``rs.symbolic(T.under(rs.Poisson))`` returns.
 
-A registry says which module of this package writes the Laplace transform of which passage time;
-everything else, for resets at a constant rate, follows from :mod:`~resetsgd.symbolic.renewal`.
+:mod:`~resetsgd.symbolic.rows` says which module of this package writes the Laplace transform of
+which passage time; everything else, for resets at a constant rate, follows from :mod:`~resetsgd.symbolic.renewal`.
 """
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import sympy as sp
 from sympy.core.relational import Relational
 
+from resetsgd import domain
 from resetsgd.citations import bibtex
 from resetsgd.errors import DomainError
 from resetsgd.passage.base import PassageTime
@@ -21,23 +20,11 @@ from resetsgd.passage.curve import Family
 from resetsgd.passage.restart import Restarted
 from resetsgd.protocols import Poisson
 from resetsgd.symbolic import renewal, symbols
+from resetsgd.symbolic.rows import forms
 
 __all__ = ["Expression", "Reset", "symbolic"]
 
 r, s = symbols.rate, symbols.laplace_variable
-
-# One row a closed form: the class of the passage time, the module of this folder that writes it,
-# and how to ask it for the logarithm of the transform.
-_ROWS: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
-    "DriftDiffusionPassage": ("drift_diffusion", lambda m, T: m.log_laplace_transform()),
-    "IntervalPassage": ("interval", lambda m, T: m.log_laplace_transform()),
-    "WallPassage": ("wall", lambda m, T: m.log_laplace_transform()),
-    "OrnsteinUhlenbeckPassage": ("ornstein_uhlenbeck", lambda m, T: m.log_laplace_transform()),
-    "BesselPassage": ("bessel", lambda m, T: m.log_laplace_transform()),
-    "LinearTrapPassage": ("linear_trap", lambda m, T: m.log_laplace_transform()),
-    "TelegraphPassage": ("telegraph", lambda m, T: m.log_laplace_transform()),
-}
-
 
 _ELEMENTARY = (sp.exp, sp.log, sp.sinh, sp.cosh, sp.tanh, sp.coth)
 
@@ -65,16 +52,13 @@ class Expression:
 
     def __init__(self, passage: PassageTime) -> None:
         self.passage = passage
-        names = (kind.__name__ for kind in type(passage).__mro__)
-        row = next((_ROWS[name] for name in names if name in _ROWS), None)
-        if row is None:
-            raise DomainError("passage", passage, f"a closed form: one of {', '.join(_ROWS)}")
-        try:
-            self._module: Any = importlib.import_module(f"resetsgd.symbolic.{row[0]}")
-        except ModuleNotFoundError:
-            raise DomainError("passage", passage, "a passage time with a symbolic form") from None
-        self.log_laplace: sp.Expr = row[1](self._module, passage)
+        self._forms = forms(passage)
+        self.log_laplace: sp.Expr = self._forms.log_laplace
         """Logarithm of the Laplace transform of the reset-free passage time."""
+        self.values: dict[sp.Symbol, Any] = {
+            symbol: domain.plain(value) for symbol, value in self._forms.values.items()
+        }
+        """What its symbols stand for, in numbers: ``mean.subs(values)`` is the mean."""
 
     def __repr__(self) -> str:
         return f"symbolic({self.passage!r})"
@@ -92,29 +76,31 @@ class Expression:
     @cached_property
     def free_mean(self) -> sp.Expr:
         """Mean without resets, time."""
-        if hasattr(self._module, "mean"):
-            made: sp.Expr = self._module.mean()
-            return made
-        return self._cumulants(1)[0]
+        return self._cumulants(1)[0] if self._forms.mean is None else self._forms.mean()
 
     @cached_property
     def squared_cv(self) -> sp.Expr:
         """Squared coefficient of variation without resets, where both moments are finite."""
-        if hasattr(self._module, "squared_cv"):
-            made: sp.Expr = self._module.squared_cv()
-            return made
-        if hasattr(self._module, "variance"):
-            return self._module.variance() / self.free_mean**2
+        if self._forms.squared_cv is not None:
+            return self._forms.squared_cv()
         first, second = self._cumulants(2)
-        return sp.simplify(second / first**2)
+        return second / first**2
 
     @property
     def elementary(self) -> bool:
         """Whether the transform has elementary functions only, so that series are within reach."""
-        return all(isinstance(part, _ELEMENTARY) for part in self.log_laplace.atoms(sp.Function))
+        known = all(isinstance(part, _ELEMENTARY) for part in self.log_laplace.atoms(sp.Function))
+        return known and (self._forms.smooth or self.log_laplace.is_Mul is True)
 
     def _cumulants(self, highest: int) -> list[sp.Expr]:
         """Cumulants without resets; velocities point to the target."""
+        if self._forms.smooth:  # analytic at 0, also where it is written with |mu|
+            even = {q: sp.Symbol(q.name, positive=True) for q in (symbols.velocity, symbols.drift)}
+            made = [
+                (-1) ** n * sp.diff(self.log_laplace.subs(even), s, n).subs(s, 0)
+                for n in range(1, highest + 1)
+            ]
+            return [value.subs({b: a for a, b in even.items()}) for value in made]
         toward = {q: sp.Symbol(q.name, positive=True) for q in (symbols.velocity,)}
         expanded = sp.series(self.log_laplace.subs(toward), s, 0, highest + 1).removeO()
         expanded = sp.expand(expanded)

@@ -23,6 +23,10 @@ def _double_well(x: np.ndarray) -> np.ndarray:
     return (x * x - 1.0) ** 2
 
 
+def _bowl(x: np.ndarray) -> np.ndarray:
+    return 0.5 * x * x
+
+
 FREE: dict[str, Callable[[], PassageTime]] = {
     "drift toward": lambda: _walk(-1.0, 1.0, 0.0),
     "drift away": lambda: _walk(0.5, 1.0, 0.0),
@@ -34,9 +38,7 @@ FREE: dict[str, Callable[[], PassageTime]] = {
     "bowl up": lambda: rs.first_passage(rs.OrnsteinUhlenbeck(1.0, 0.0, 1.0), 0.2, 1.3),
     "bowl down": lambda: rs.first_passage(rs.OrnsteinUhlenbeck(1.0, 0.0, 1.0), 2.0, 0.5),
     "bowl center": lambda: rs.first_passage(rs.OrnsteinUhlenbeck(1.0, 0.0, 1.0), -1.2, 0.0),
-    "bowl interval": lambda: rs.first_passage(
-        rs.OrnsteinUhlenbeck(1.0, 0.0, 1.0), 0.4, (-1.0, 1.5)
-    ),
+    "bowl interval": lambda: rs.first_passage(rs.Landscape(_bowl, 1.0), 0.4, (-1.0, 1.5)),
     "ball from inside": lambda: rs.first_passage(rs.Bessel(3.0, 1.0), 0.5, 1.6),
     "ball from outside": lambda: rs.first_passage(rs.Bessel(3.0, 1.0), 1.5, 1.0),
     "logarithmic": lambda: rs.first_passage(rs.Bessel(-3.0, 1.0), 2.0, 0.0),
