@@ -304,7 +304,7 @@ class _Line:
     def _bisected(self, a: float, b: float, below: bool) -> float:
         for _ in range(60):
             middle = 0.5 * (a + b)
-            if not a < middle < b:
+            if not a < middle < b or b - a <= 1e-12 * max(abs(a), abs(b)):
                 break
             a, b = (middle, b) if bool(self.best(middle).pays) == below else (a, middle)
         return 0.5 * (a + b)

@@ -110,6 +110,8 @@ def best(
     bounds = {name: value for name, value in settings.items() if isinstance(value, tuple)}
     fixed = {name: value for name, value in settings.items() if not isinstance(value, tuple)}
     known = [item.name for item in fields(family)]
+    if settings.get("partial") is not None:
+        raise DomainError("partial", settings["partial"], "None: partial resets are not searched")
     for name in settings:
         if name not in known:
             allowed = f"a parameter of {family.__name__}: {', '.join(known)}"

@@ -30,8 +30,10 @@ def best_observed(sample: Observed, family: type[Protocol], **fixed: Any) -> Opt
     arrivals = arrivals[arrivals > 0]
     if arrivals.size == 0:
         raise DomainError("times", sample.times, "positive for some run: resetting needs time")
-    slowest, fastest = 1e-3 / sample.horizon, 1e2 / float(arrivals[0])
-    grid = np.geomspace(slowest, fastest, int(12 * np.log10(fastest / slowest)) + 2)
+    slowest = max(1e-3 / sample.horizon, 1e-306)
+    fastest = 1e2 / max(float(arrivals[0]), 1e-304)
+    decades = np.log10(fastest) - np.log10(slowest)
+    grid = np.geomspace(slowest, fastest, int(12 * decades) + 2)
     grid = grid[grid < family.most_frequent(**fixed)]
 
     def mean(frequency: Any) -> Any:

@@ -192,8 +192,8 @@ class OrnsteinUhlenbeckPassage(PassageTime):
 
     def _powers(self, power: float) -> Real:
         """The variance to a power."""
-        log = second_cumulant(self._low, self._high, self._gap)
-        value = np.exp(power * log) / np.asarray(self._k) ** (2.0 * power)
+        log, value = second_cumulant(self._low, self._high, self._gap)
+        value = value**power / np.asarray(self._k) ** (2.0 * power)
         safe = (value > 1e-290) & (value < 1e290)
         value = np.where(safe, value, np.exp(power * log - 2.0 * power * np.log(self._k)))
         return domain.plain(np.broadcast_to(value, self._shape))
@@ -201,8 +201,13 @@ class OrnsteinUhlenbeckPassage(PassageTime):
     @QUIET
     def cv(self) -> Real:
         """Coefficient of variation; tends to 1 for targets far up."""
-        log = 0.5 * second_cumulant(self._low, self._high, self._gap) - self._moment()[0]
-        return domain.plain(np.broadcast_to(np.where(np.isnan(log), 1.0, np.exp(log)), self._shape))
+        log, square = second_cumulant(self._low, self._high, self._gap)
+        log_mean, mean = self._moment()
+        ratio = np.sqrt(square) / mean
+        safe = (square > 1e-290) & (square < 1e290)
+        far = np.exp(0.5 * log - log_mean)
+        value = np.where(safe, ratio, np.where(np.isnan(far), 1.0, far))
+        return domain.plain(np.broadcast_to(value, self._shape))
 
     # Distribution ----------------------------------------------------------------------------
 
@@ -211,6 +216,11 @@ class OrnsteinUhlenbeckPassage(PassageTime):
         depth = np.minimum(np.abs(self._low), 1e150)
         width = np.sqrt(2.0 * np.expm1(2.0 * self._k * t))
         return np.where(width > 0, depth / width, np.inf)
+
+    @property
+    def inverted(self) -> bool:
+        """Whether the survival function is inverted from the transform: but at the centre."""
+        return not np.any(np.asarray(self._high) == 0)
 
     def _choose(self, closed: Any, general: Any, t: Array) -> Any:
         """One way for targets at the center, another for the rest."""

@@ -38,6 +38,7 @@ from resetsgd.passage.parabolic_quadrature import (
     log_numerator,
     log_remote,
     nodes,
+    total,
     window_of,
 )
 
@@ -64,8 +65,9 @@ def _ratio(p: Any, low: Any, high: Any, gap: Any, q: Any = None) -> tuple[Any, A
     """log and value of N/J by quadrature, arrays of one axis."""
     value = np.zeros(np.shape(p), dtype=np.float64 if q is None else np.complex128)
     log = np.zeros_like(value)
-    near = high <= HIGH
-    clear = ~near & (low > 12.0) & (np.log(p) + 0.5 * low * low > 60.0) & (gap * high < 300.0)
+    # from far down the ratio, a power of the heights, may leave float64
+    near = (high <= HIGH) & ((p + 1.0) * np.log1p(gap / np.maximum(-high, 1.0)) < 500.0)
+    clear = (high > HIGH) & (low > 12.0) & (np.log(p) + 0.5 * low * low > 60.0) & (gap * high < 300.0)
     for where, function in ((near, joint), (clear, apart)):
         if where.any():
             imaginary = None if q is None else q[where]
@@ -165,7 +167,9 @@ def rise(p: Any, low: Any, high: Any, gap: Any) -> Any:
     """
     plain = isinstance(p, float) and isinstance(gap, float)
     if plain and 0 < p <= _REACH and high <= HIGH and gap > _TINY:
-        return math.log1p(p * float(joint(p, low, high, gap)))
+        value = p * float(joint(p, low, high, gap))
+        if value < 1e290:
+            return math.log1p(value)
     shape = np.broadcast_shapes(np.shape(p), np.shape(low), np.shape(gap))
     order, a, b, d = (np.broadcast_to(x, shape).ravel() for x in (p, low, high, gap))
     result = np.zeros(order.shape, dtype=np.result_type(order, np.float64))
@@ -224,8 +228,8 @@ def excess_ratio(p: Any, low: Any, high: Any, gap: Any) -> tuple[Any, Any, Any]:
         slope[where] = np.nan_to_num(logs.imag / _STEP)
     for where in _blocks(~(order <= _REACH)):
         q = order[where]
-        total = liouville_green(q * (1.0 + _STEP * 1j), a[where], b[where], d[where])
-        height, tilt = total.real, total.imag / _STEP
+        climb = liouville_green(q * (1.0 + _STEP * 1j), a[where], b[where], d[where])
+        height, tilt = climb.real, climb.imag / _STEP
         log[where] = log_ratio_expm1(height, q)
         # by halves where exp(E) overflows before its ratio to p does
         half = np.exp(0.5 * height)
@@ -242,14 +246,15 @@ def _blocks(mask: Any) -> list[Any]:
     return [places[i : i + _BLOCK] for i in range(0, len(places), _BLOCK)]
 
 
-def _in_blocks(function: Any, *arguments: Any) -> Any:
+def _in_blocks(function: Any, *arguments: Any, rows: int = 1) -> Any:
     """A function of arrays of one axis, over broadcast arguments in blocks."""
     arrays = np.broadcast_arrays(*arguments)
     flat = [np.asarray(a, dtype=np.float64).ravel() for a in arrays]
-    result = np.empty(flat[0].shape)
-    for i in range(0, result.size, _BLOCK):
-        result[i : i + _BLOCK] = function(*(a[i : i + _BLOCK] for a in flat))
-    return result.reshape(arrays[0].shape)
+    result = np.empty((rows, flat[0].size))
+    for i in range(0, flat[0].size, _BLOCK):
+        result[:, i : i + _BLOCK] = function(*(a[i : i + _BLOCK] for a in flat))
+    shape = arrays[0].shape
+    return result.reshape(shape if rows == 1 else (rows, *shape))
 
 
 @np.errstate(all="ignore")
@@ -280,25 +285,28 @@ def _moment(low: Any, high: Any, gap: Any) -> Any:
     """Targets that are not far, without a logarithm."""
     xp: Any = Floats if isinstance(gap, float) else np
     t, _, weight = nodes(window_of(xp, 0.0 * gap, high, 1.0 / gap))
-    return (np.exp(t * (high - 0.5 * t)) * weight * -np.expm1(-gap * t)).sum(axis=0)
+    return total(np.exp(t * (high - 0.5 * t)) * weight * -np.expm1(-gap * t))
 
 
 @np.errstate(all="ignore")
-def second_cumulant(low: Any, high: Any, gap: Any) -> Any:
-    r"""Logarithm of the variance in units of the relaxation time.
+def second_cumulant(low: Any, high: Any, gap: Any) -> tuple[Any, Any]:
+    r"""log and value of the variance in units of the relaxation time.
 
     With :math:`\kappa(t) = 2\sqrt{\pi} \int_0^{t/2} e^{x^2} \mathrm{erf}(x)\,dx` the variance is
     the integral of 2 kappa(t) (exp(high t) - exp(low t)) exp(-t²/2)/t over t > 0, all positive.
     """
     tiny = np.minimum(gap / _TINY, 1.0)
-    return _in_blocks(_cumulant, low, high, np.maximum(gap, _TINY)) + np.log(tiny)
+    scale, rest = _in_blocks(_cumulant, low, high, np.maximum(gap, _TINY), rows=2)
+    return scale + np.log(rest) + np.log(tiny), np.exp(scale) * rest * tiny
 
 
 def _cumulant(low: Any, high: Any, gap: Any) -> Any:
+    """The logarithm of a scale, and the variance over it."""
     remote = high > REMOTE
     if remote.any():
-        value = log_remote(high, gap, 2.0) - 2.0 * np.log(np.where(remote, high, 1.0))
-        return np.where(remote, value, _cumulant(low, np.where(remote, 0.0, high), gap))
+        scale = log_remote(high, gap, 2.0) - 2.0 * np.log(np.where(remote, high, 1.0))
+        near = _cumulant(low, np.where(remote, 0.0, high), gap)
+        return np.where(remote, np.stack([scale, np.ones_like(scale)]), near)
     # kappa rises like t² and, with t = sqrt(2) x, kappa exp(-t²/2) falls like exp(-x²/2)
     root = math.sqrt(2.0)
     window = window_of(np, np.full_like(gap, 2.0), root * high, 1.0 / (root * gap))
@@ -308,8 +316,7 @@ def _cumulant(low: Any, high: Any, gap: Any) -> Any:
     t = root * x
     exponent = -0.5 * (peak * z) ** 2 - 3.0 * z
     weight = weight * -np.expm1(-gap * t) * 4.0 * math.sqrt(math.pi) * _excess(0.5 * t)
-    total = np.sum(np.exp(exponent) * weight, axis=0)
-    return peak * (root * high - 0.5 * peak) + np.log(total)
+    return np.stack([peak * (root * high - 0.5 * peak), total(np.exp(exponent) * weight)])
 
 
 def _excess(z: Any) -> Any:

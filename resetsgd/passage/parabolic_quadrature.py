@@ -27,6 +27,7 @@ __all__ = [
     "log_numerator",
     "log_remote",
     "nodes",
+    "total",
     "window_of",
 ]
 
@@ -129,10 +130,10 @@ def joint(p: Any, low: Any, high: Any, gap: Any, q: Any = None) -> Any:
     if wide.any():  # apart, where exp(gap t) overflows before g makes it small
         far = p * log_r + t * (high - 0.5 * t) + shift
         grown = np.where(wide, -np.exp(far) * weight * np.expm1(-climb), 0.0)
-        numerator = np.where(wide, grown, g * np.expm1(np.where(wide, 0.0, climb))).sum(axis=0)
+        numerator = total(np.where(wide, grown, g * np.expm1(np.where(wide, 0.0, climb))))
     else:
-        numerator = (g * np.expm1(climb)).sum(axis=0)
-    return numerator / (g * inner).sum(axis=0)
+        numerator = total(g * np.expm1(climb))
+    return numerator / total(g * inner)
 
 
 def apart(p: Any, low: Any, high: Any, gap: Any, q: Any = None) -> Any:
@@ -147,7 +148,20 @@ def apart(p: Any, low: Any, high: Any, gap: Any, q: Any = None) -> Any:
         exponent = exponent + 1j * (q.imag * np.log1p(z))
     g = np.exp(exponent) / (1.0 + z)
     order = p if q is None else q
-    return (g * np.expm1(gap * (peak + shift))).sum(axis=0) / g.sum(axis=0) / order
+    return total(g * np.expm1(gap * (peak + shift))) / total(g) / order
+
+
+def total(terms: Any) -> Any:
+    """Sum over the first axis, in pairs: NumPy does so along contiguous axes only."""
+    if terms.ndim == 1:
+        return terms.sum()
+    while len(terms) > 8:
+        half = len(terms) // 2
+        rest = terms[2 * half :]
+        terms = terms[:half] + terms[half : 2 * half]
+        if len(rest):
+            terms[0] += rest[0]
+    return terms.sum(axis=0)
 
 
 def log_numerator(p: Any, high: Any, gap: Any, q: Any = None) -> Any:
@@ -165,8 +179,8 @@ def log_numerator(p: Any, high: Any, gap: Any, q: Any = None) -> Any:
     exponent = P * (log_t - np.log(peak) - z) - 0.5 * (peak * z) ** 2
     if q is not None:
         exponent = exponent + 1j * (q.imag * log_t)
-    total = np.sum(np.exp(exponent) * weight * (-np.expm1(-gap * t) / t), axis=0)
-    return P * np.log(peak) + peak * (high - 0.5 * peak) + np.log(total)
+    value = total(np.exp(exponent) * weight * (-np.expm1(-gap * t) / t))
+    return P * np.log(peak) + peak * (high - 0.5 * peak) + np.log(value)
 
 
 def log_remote(high: Any, gap: Any, power: float) -> Any:
@@ -188,8 +202,8 @@ def log_denominator(p: Any, low: Any, q: Any = None) -> Any:
     exponent = exponent - top
     if q is not None:
         exponent = exponent + 1j * (q.imag * log_r)
-    total = np.sum(np.exp(exponent) * weight * t * (t - under), axis=0)
-    value = np.log(total) + top + order * np.log(window[0])
+    value = total(np.exp(exponent) * weight * t * (t - under))
+    value = np.log(value) + top + order * np.log(window[0])
     above = low > 0
     if above.any():  # J(p, 0) + p times the numerator between 0 and there: both positive
         far = np.where(above, low, 1.0)

@@ -11,7 +11,7 @@ from scipy.special import roots_legendre
 
 from resetsgd import domain
 from resetsgd.domain import Array, Real
-from resetsgd.errors import CensoredMean, DomainError
+from resetsgd.errors import CensoredMean, DomainError, NotConverged
 
 if TYPE_CHECKING:
     from resetsgd.passage.base import PassageTime
@@ -75,7 +75,8 @@ def response(
     if not (then is None or isinstance(then, PassageTime) or callable(then)):
         raise DomainError("then", then, "a passage time, a function of the age, or None")
     if isinstance(free, Observed):
-        return _of_runs(free, then, lost)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _of_runs(free, then, lost)
     mean, var = np.asarray(free.mean()), np.asarray(free.var())
     with np.errstate(all="ignore"):
         if then is None:
@@ -99,6 +100,8 @@ def response(
                 raise DomainError("then", then, "a passage time where the variance is infinite")
             slope = np.asarray(_weighted(free, then) + lost * mean - 0.5 * (var + mean * mean))
             error = np.zeros(())
+    if np.isnan(slope).any():
+        raise NotConverged("response: the moments are beyond float64")
     return Response(domain.plain(slope), domain.plain(error), domain.plain(mean))
 
 
@@ -150,7 +153,7 @@ def _of_runs(sample: Observed, then: PassageTime | After | None, lost: float) ->
 
         def each(times: Array, mean: float) -> Array:
             left = mean if after is None else after
-            return (left + lost) * times - 0.5 * times**2
+            return times * (left + lost - 0.5 * times)
 
     mean = float(np.asarray(sample.mean()))
     if sample.censored.any():
@@ -170,4 +173,6 @@ def _of_runs(sample: Observed, then: PassageTime | After | None, lost: float) ->
         error = float(np.std(influence, ddof=1) / np.sqrt(sample.times.size))
         if sample.times.size < 2:
             raise DomainError("times", sample.times, "two runs or more")
+    if not np.isfinite(slope):
+        raise NotConverged("response: squares of the times are beyond float64")
     return Response(slope, float(np.hypot(error, mean * extra)), mean)

@@ -26,8 +26,6 @@ __all__ = ["Expression", "Reset", "symbolic"]
 
 r, s = symbols.rate, symbols.laplace_variable
 
-_ELEMENTARY = (sp.exp, sp.log, sp.sinh, sp.cosh, sp.tanh, sp.coth)
-
 
 class Expression:
     """The formulas of a passage time, in the named symbols of :mod:`resetsgd.symbolic.symbols`.
@@ -88,9 +86,8 @@ class Expression:
 
     @property
     def elementary(self) -> bool:
-        """Whether the transform has elementary functions only, so that series are within reach."""
-        known = all(isinstance(part, _ELEMENTARY) for part in self.log_laplace.atoms(sp.Function))
-        return known and (self._forms.smooth or self.log_laplace.is_Mul is True)
+        """Whether the transform is elementary and has moments, so that series are in reach."""
+        return self._forms.smooth or self._forms.expands
 
     def _cumulants(self, highest: int) -> list[sp.Expr]:
         """Cumulants without resets; velocities point to the target."""
@@ -224,11 +221,13 @@ class Reset(Expression):
             raw = [sp.Integer(1)]
             for m in range(1, order + 2):
                 terms = (sp.binomial(m - 1, k - 1) * kappa[k] * raw[m - k] for k in range(1, m + 1))
-                raw.append(sp.expand(sum(terms)))
+                raw.append(sp.expand(sum(terms)) if self._forms.expands else sum(terms))
             moments = {symbols.moment(n): raw[n] for n in range(1, order + 2)}
-        plain = renewal.small_rate_series(order).subs(moments)
-        whole = sp.expand(plain * (1 + r * self.overhead))
-        return sum(r**n * sp.factor(whole.coeff(r, n)) for n in range(order + 1))
+        whole = sp.expand(renewal.small_rate_series(order) * (1 + r * self.overhead))
+        parts = [whole.coeff(r, n).subs(moments) for n in range(order + 1)]
+        if self._forms.expands or not moments:
+            parts = [sp.factor(sp.expand(part)) for part in parts]
+        return sp.Add(*(r**n * part for n, part in enumerate(parts)))
 
     def limit(self, of: str = "rate", to: Any = 0, **values: Any) -> sp.Expr:
         """Limit of the mean.

@@ -40,6 +40,8 @@ class Forms:
         Without resets; None where they follow from the transform.
     smooth : bool
         Whether all moments are finite, and derivatives of the transform at 0 by substitution.
+    expands : bool
+        Whether moments come from a series of the transform, some of them infinite.
     """
 
     log_laplace: sp.Expr
@@ -47,6 +49,7 @@ class Forms:
     mean: Callable[[], sp.Expr] | None = None
     squared_cv: Callable[[], sp.Expr] | None = None
     smooth: bool = False
+    expands: bool = False
 
 
 def forms(passage: PassageTime) -> Forms:
@@ -96,7 +99,7 @@ def _drift_diffusion(T: Any) -> Forms:
         symbols.diffusivity: T.process.diffusivity,
     }
     made = drift_diffusion.log_laplace_transform()
-    return Forms(made, values, drift_diffusion.mean, drift_diffusion.squared_cv)
+    return Forms(made, values, drift_diffusion.mean, drift_diffusion.squared_cv, expands=True)
 
 
 def _interval_values(T: Any) -> dict[sp.Symbol, Any]:

@@ -50,7 +50,9 @@ FREE: dict[str, Callable[[], PassageTime]] = {
         rs.Landscape(_double_well, lambda x: 0.5 + 0.2 * np.tanh(x), noise="stratonovich"), -1, 0.3
     ),
     "mixture": lambda: rs.mixture(_walk(-1.0, [0.5, 1.0, 2.0], 0.0), [1, 2, 1]),
-    "walk": lambda: rs.first_passage(rs.RandomWalk(stats.norm(-0.3, 1.0)), 1.5, 0.0),
+    "walk": lambda: rs.first_passage(
+        rs.RandomWalk(stats.norm(-0.4, 1.0), contraction=0.9), 1.5, 0.0
+    ),
     "discrete sgd": lambda: rs.first_passage(rs.QuadraticSGD(1.0, 1.0, 0.3), 1.2, -0.5),
     "observed": lambda: rs.observed(np.random.default_rng(4).gamma(0.7, 2.0, 300)),
 }

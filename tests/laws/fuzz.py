@@ -97,7 +97,7 @@ class Maker:
     def free(self) -> str:
         """A reset-free passage time, or its two sides."""
         name = self.draw.choice(
-            ["drift", "drift", "interval", "side", "wall", "bowl", "ball", "point", "trap",
+            ["drift", "drift", "landscape", "interval", "side", "wall", "bowl", "ball", "point", "trap",
              "telegraph", "telegraph interval", "landscape", "landscape interval", "walk", "sgd",
              "mixture", "observed", "even"]
         )  # fmt: skip

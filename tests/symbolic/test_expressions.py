@@ -11,6 +11,7 @@ import pytest
 import sympy as sp
 
 import resetsgd as rs
+from resetsgd.passage.critical import landau
 from resetsgd.symbolic import expressions, renewal, symbols
 from resetsgd.symbolic import optimum as closed_optimum
 from resetsgd.symbolic.ledger import agreement, numeric
@@ -88,6 +89,98 @@ def test_the_package_is_a_module_and_a_function():
     assert [str(symbol) for symbol in found.symbols] == ["D", "L", "r", "s", "v"]
     free = rs.symbolic(walk())
     assert not isinstance(free, expressions.Reset) and free.mean == free.free_mean
+
+
+def passage(process, start, target, **more):
+    return rs.first_passage(process, start, target, **more)
+
+
+LAWS = {
+    "toward": lambda: walk(),
+    "away": lambda: walk(-0.4),
+    "interval": lambda: passage(rs.DriftDiffusion(0.8, 1.3), 0.6, (0.1, 1.9)),
+    "interval, drift down": lambda: passage(rs.DriftDiffusion(-0.8, 1.3), 0.6, (0.1, 1.9)),
+    "interval, no drift": lambda: passage(rs.DriftDiffusion(0.0, 1.3), 0.6, (0.1, 1.9)),
+    "lower end": lambda: passage(rs.DriftDiffusion(0.8, 1.3), 0.6, (0.1, 1.9)).side("lower"),
+    "upper end": lambda: passage(rs.DriftDiffusion(0.8, 1.3), 0.6, (0.1, 1.9)).side("upper"),
+    "given lower": lambda: passage(rs.DriftDiffusion(0.8, 1.3), 0.6, (0.1, 1.9)).given("lower"),
+    "given upper": lambda: passage(rs.DriftDiffusion(0.8, 1.3), 0.6, (0.1, 1.9)).given("upper"),
+    "wall": lambda: passage(rs.DriftDiffusion(0.8, 1.3), 0.6, 0.1, wall=1.4),
+    "wall above": lambda: passage(rs.DriftDiffusion(0.8, 1.3), 0.6, 1.4, wall=0.1),
+    "wall, no drift": lambda: passage(rs.DriftDiffusion(0.0, 1.3), 0.6, 1.4, wall=0.1),
+    "bowl, up": lambda: passage(rs.OrnsteinUhlenbeck(0.7, 0.3, 1.3), -0.2, 1.1),
+    "bowl, down": lambda: passage(rs.OrnsteinUhlenbeck(0.7, 0.3, 1.3), 1.7, 0.6),
+    "ball": lambda: passage(rs.Bessel(2.6, 1.3), 0.6, 1.4),
+    "from outside": lambda: passage(rs.Bessel(2.6, 1.3), 1.4, 0.6),
+    "logarithmic": lambda: passage(rs.Bessel(-3.2, 1.3), 1.4, 0.6),
+    "to the origin": lambda: passage(rs.Bessel(-3.2, 1.3), 1.4, 0.0),
+    "trap": lambda: passage(rs.LinearTrap(0.8, 1.3), -0.4, 0.6),
+    "trap, mirrored": lambda: passage(rs.LinearTrap(0.8, 1.3), -0.2, -0.6),
+    "kink that repels": lambda: passage(rs.LinearTrap(-0.8, 1.3), -0.4, 0.6),
+    "telegraph": lambda: passage(rs.Telegraph(1.4, 0.9), 0.6, 0.1),
+    "telegraph, away": lambda: passage(rs.Telegraph(1.4, 0.9, 1.0), 0.6, 0.1),
+    "telegraph, toward": lambda: passage(rs.Telegraph(1.4, 0.9, 1.0), 0.1, 0.6),
+    "telegraph exit": lambda: passage(rs.Telegraph(1.4, 0.9), 0.6, (0.1, 1.9)),
+    "telegraph exit, down": lambda: passage(rs.Telegraph(1.4, 0.9, -1.0), 0.6, (0.1, 1.9)),
+    "telegraph exit, up": lambda: passage(rs.Telegraph(1.4, 0.9, 1.0), 0.6, (0.1, 1.9)),
+}
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_every_closed_form_is_the_numbers_of_the_library(name):
+    T = LAWS[name]()
+    found = rs.symbolic(T.under(rs.Poisson))
+    assert isinstance(found.latex(), str) and set(found.values) <= set(found.symbols) | {v}
+
+    def number(expression, **more):
+        known = {**found.values, **{getattr(symbols, key): value for key, value in more.items()}}
+        exact = {symbol: sp.Float(str(value), 40) for symbol, value in known.items()}
+        return float(expression.subs(exact).evalf(25))
+
+    def same(expression, value, **more):
+        assert number(expression, **more) == pytest.approx(value, rel=1e-12)
+
+    same(found.log_laplace, T.log_laplace(0.6), laplace_variable=0.6)
+    same(found.mean, T.under(rs.Poisson(2.1)).mean(), rate=2.1)
+    if name.startswith("bowl"):  # integrals of integrals: minutes to 25 digits
+        assert float(T.mean()) == pytest.approx(_bowl_mean(found), rel=1e-12)
+        return
+    if T.mean() == np.inf:
+        assert found.free_mean == sp.oo or name == "away"
+        return
+    same(found.free_mean, T.mean())
+    same(found.squared_cv, T.cv() ** 2)
+    # a wrong number is seen to be one
+    off = {**found.values, **{key: 1.001 * value for key, value in found.values.items()}}
+    wrong = float(found.log_laplace.subs({**off, s: 0.6}).evalf(25))
+    assert wrong != pytest.approx(T.log_laplace(0.6), rel=1e-6)
+
+
+def _bowl_mean(found):
+    """The one integral of the mean, by quadrature."""
+    (integral,) = found.free_mean.atoms(sp.Integral)
+    ((dummy, low, high),) = integral.limits
+    ends = [mp.mpf(float(end.subs(found.values))) for end in (low, high)]
+    front = found.free_mean.subs(integral, sp.Integer(1)).subs(found.values)
+    integrand = sp.lambdify(dummy, integral.function, "mpmath")
+    return float(front) * float(mp.quad(integrand, ends))
+
+
+@pytest.mark.parametrize("name", ["interval", "wall", "given upper", "trap"])
+def test_small_rate_series_of_other_closed_forms(name):
+    T = LAWS[name]()
+    found = rs.symbolic(T.under(rs.Poisson))
+    exact = {symbol: sp.Float(str(value), 40) for symbol, value in found.values.items()}
+    series = found.series(2).subs(exact)
+    expected = landau(T)
+    for power, value in enumerate((expected.zeroth, expected.first, expected.second)):
+        assert float(series.coeff(r, power).evalf(25)) == pytest.approx(value, rel=1e-9)
+
+
+def test_elements_of_different_formulas_are_refused():
+    both = rs.first_passage(rs.Bessel(2.0, 1.0), 1.0, [0.5, 2.0])
+    with pytest.raises(rs.DomainError, match="same formula"):
+        rs.symbolic(both)
 
 
 @pytest.mark.parametrize("wrong", [

@@ -23,7 +23,15 @@ HERE = Path(__file__).resolve().parent
 
 Inputs = dict[str, np.ndarray]
 
-FAMILIES = ["drift_diffusion", "interval", "wall", "bessel", "linear_trap", "telegraph"]
+FAMILIES = [
+    "drift_diffusion",
+    "interval",
+    "wall",
+    "bessel",
+    "linear_trap",
+    "ornstein_uhlenbeck",
+    "telegraph",
+]
 """Folders of this one, each with textbook.py, points.py, forms.py and its tables."""
 
 

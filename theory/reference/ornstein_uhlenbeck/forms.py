@@ -42,7 +42,7 @@ FORMS = [
     ),
     Form(
         "ornstein_uhlenbeck/far",
-        "log_mean",
+        "far_log_mean",
         "T.log_mean() far out",
         r"\ln \langle T \rangle",
         lambda i: passage(i).log_mean(),

@@ -178,7 +178,7 @@ def poisson_log_mean(k: Number, D: Number, gap: Number, high: Number, r: Number)
 
 TABLES: dict[str, dict[str, Callable[..., Number]]] = {
     "free": {"mean": mean, "log_mean": log_mean},
-    "far": {"log_mean": log_mean},
+    "far": {"far_log_mean": log_mean},
     "spread": {"var": variance},
     "poisson": {
         "log_laplace": log_laplace,
