@@ -34,6 +34,7 @@ __all__ = [
     "plain",
     "positive",
     "probability",
+    "transform_variable",
     "within",
 ]
 
@@ -118,6 +119,16 @@ def nonnegative(name: str, value: RealLike, *, infinite: bool = False) -> Real:
         shown = value if array.ndim == 0 else float(array[wrong].flat[0])
         raise DomainError(name, shown, "zero or positive" + ("" if infinite else " and finite"))
     return plain(array)
+
+
+def transform_variable(s: Any) -> Any:
+    """Validated transform variable: real and >= 0, or complex and finite."""
+    array = np.asarray(s)
+    if array.dtype.kind == "c":
+        if not np.isfinite(array).all():
+            raise DomainError("s", s, "finite")
+        return array
+    return np.asarray(nonnegative("s", s))
 
 
 def probability(name: str, value: RealLike, *, zero: bool = True, one: bool = True) -> Real:

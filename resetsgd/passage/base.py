@@ -149,12 +149,12 @@ class PassageTime(ABC):
         s : float, complex or array
             Transform variable, 1/time. Real s must be >= 0.
         """
-        return domain.plain(self._log_laplace(_transform_variable(s)))
+        return domain.plain(self._log_laplace(domain.transform_variable(s)))
 
     @QUIET
     def laplace(self, s: Any) -> Any:
         """Laplace transform of the density, E[exp(-sT)]; at s = 0 the probability to arrive."""
-        return domain.plain(np.exp(self._log_laplace(_transform_variable(s))))
+        return domain.plain(np.exp(self._log_laplace(domain.transform_variable(s))))
 
     def stderr(self) -> Real:
         """Standard error of the mean: zero for exact laws, positive for data."""
@@ -598,13 +598,3 @@ class PassageTime(ABC):
                 raise NotConverged("timescale: the passage time has no scale within float64")
             low = low + width * np.argmax(fallen, axis=0)
         return np.asarray(np.exp2(-np.minimum(low + 1.0, 1000.0)))
-
-
-def _transform_variable(s: Any) -> Any:
-    """Validated transform variable: real and >= 0, or complex and finite."""
-    array = np.asarray(s)
-    if array.dtype.kind == "c":
-        if not np.isfinite(array).all():
-            raise DomainError("s", s, "finite")
-        return array
-    return np.asarray(domain.nonnegative("s", s))

@@ -67,7 +67,9 @@ def _ratio(p: Any, low: Any, high: Any, gap: Any, q: Any = None) -> tuple[Any, A
     log = np.zeros_like(value)
     # from far down the ratio, a power of the heights, may leave float64
     near = (high <= HIGH) & ((p + 1.0) * np.log1p(gap / np.maximum(-high, 1.0)) < 500.0)
-    clear = (high > HIGH) & (low > 12.0) & (np.log(p) + 0.5 * low * low > 60.0) & (gap * high < 300.0)
+    clear = (
+        (high > HIGH) & (low > 12.0) & (np.log(p) + 0.5 * low * low > 60.0) & (gap * high < 300.0)
+    )
     for where, function in ((near, joint), (clear, apart)):
         if where.any():
             imaginary = None if q is None else q[where]

@@ -30,7 +30,7 @@ __all__ = ["Curve", "Local", "local_minima", "outer", "solve"]
 # Frequencies searched, in units of 1/timescale: dense where minima are, and far to both sides, for
 # a rate may vanish at a transition or belong to a rare, fast part of the law. A transform is
 # analytic for |arg s| < pi/2, so that in the logarithm of a rate its slope has no features much
-# narrower than a quarter of a decade; where it comes near zero between points it is looked at again.
+# narrower than a quarter of a decade; where it comes near zero on the way it is looked at again.
 _GRID = 10.0 ** np.concatenate(
     [np.arange(-17.0, -4.0, 1.0), np.arange(-4.0, 4.5, 1 / 4), np.arange(5.0, 13.5, 1.0)]
 )

@@ -1,7 +1,8 @@
 """From a passage time to its formulas: what ``rs.symbolic(T.under(rs.Poisson))`` returns.
 
 :mod:`~resetsgd.symbolic.rows` says which module of this package writes the Laplace transform of
-which passage time; everything else, for resets at a constant rate, follows from :mod:`~resetsgd.symbolic.renewal`.
+which passage time; everything else, for resets at a constant rate, follows from
+:mod:`~resetsgd.symbolic.renewal`.
 """
 
 from __future__ import annotations

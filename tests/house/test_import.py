@@ -71,8 +71,11 @@ def test_star_import_gives_exactly_all() -> None:
 
 WITHOUT_EXTRAS = (
     "import importlib, pkgutil, sys\n"
-    "for name in ('torch', 'safetensors', 'sklearn', 'PIL', 'xarray', 'dask'):\n"
-    "    sys.modules[name] = None\n"
+    "class Absent:\n"
+    "    def find_spec(self, name, path=None, target=None):\n"
+    "        if name in ('torch', 'safetensors', 'sklearn', 'PIL', 'xarray', 'dask'):\n"
+    "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+    "sys.meta_path.insert(0, Absent())\n"
     "import resetsgd\n"
 )
 

@@ -25,6 +25,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 LIMIT = 5.0
@@ -97,9 +98,9 @@ class Maker:
     def free(self) -> str:
         """A reset-free passage time, or its two sides."""
         name = self.draw.choice(
-            ["drift", "drift", "landscape", "interval", "side", "wall", "bowl", "ball", "point", "trap",
-             "telegraph", "telegraph interval", "landscape", "landscape interval", "walk", "sgd",
-             "mixture", "observed", "even"]
+            ["drift", "drift", "landscape", "interval", "side", "wall", "bowl", "ball", "point",
+             "trap", "telegraph", "telegraph interval", "landscape", "landscape interval", "walk",
+             "sgd", "mixture", "observed", "even"]
         )  # fmt: skip
         one, other = self.places()
         low, start, high = self.three()
@@ -281,7 +282,8 @@ class Child:
             text=True, env=alone,
         )  # fmt: skip
         self.lines: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self.listener = threading.Thread(target=self._listen, daemon=True)
+        self.listener.start()
 
     def _listen(self) -> None:
         assert self.process.stdout is not None
@@ -292,8 +294,8 @@ class Child:
     def busy(self) -> float:
         """Seconds of the processor it has used; where that is not told, those of the clock."""
         try:
-            with open(f"/proc/{self.process.pid}/stat") as file:
-                used = file.read().rsplit(")", 1)[1].split()[11:13]
+            told = Path(f"/proc/{self.process.pid}/stat").read_text()
+            used = told.rsplit(")", 1)[1].split()[11:13]
             return sum(map(int, used)) / os.sysconf("SC_CLK_TCK")
         except (OSError, ValueError, IndexError):
             return time.monotonic()
@@ -302,6 +304,10 @@ class Child:
         """End it."""
         self.process.kill()
         self.process.wait()
+        self.listener.join()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
 
     def answers(self, problem: Problem) -> Iterator[Outcome]:
         """Outcomes of the calls; ends early, with the child, where one takes too long."""
@@ -321,7 +327,8 @@ class Child:
                     return
                 continue
             if not line:
-                yield Outcome(problem, call, "crash", self.busy() - began)
+                self.end()
+                yield Outcome(problem, call, "crash", 0.0)
                 return
             answer = json.loads(line)
             if answer is None:
@@ -341,7 +348,7 @@ def outcomes(asked: list[Problem]) -> Iterator[Outcome]:
             last = None
             for last in helper.answers(problem):
                 yield last
-            if helper.process.poll() is not None or (last and last.kind == "crash"):
+            if helper.process.poll() is not None:
                 helper = Child()
                 list(helper.answers(Problem("rs.Poisson(1.0)", ())))
                 if last is not None and last.call in problem.calls:
@@ -357,18 +364,23 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--calls", type=int, default=20)
+    parser.add_argument("--write", type=Path, help="a file for the findings, as JSON")
     parser.add_argument("--child", action="store_true")
     settings = parser.parse_args()
     if settings.child:
         child()
         return
     ended: Counter[str] = Counter()
-    longest = 0.0
+    longest, found = 0.0, []
     for outcome in outcomes(problems(settings.seed, settings.count, settings.calls)):
         ended[outcome.kind] += 1
         longest = max(longest, outcome.seconds)
         if outcome.finding:
             print(outcome, flush=True)
+            found.append([outcome.kind, outcome.problem.make, outcome.call])
+    if settings.write is not None:
+        lines = ",\n".join(json.dumps(one) for one in found)
+        settings.write.write_text(f"[\n{lines}\n]\n")
     print(f"{dict(ended)}; the longest call took {longest:.2f} s")
     sys.exit(any(kind not in {"ok", "DomainError", "NotConverged"} for kind in ended))
 

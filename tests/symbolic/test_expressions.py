@@ -96,7 +96,7 @@ def passage(process, start, target, **more):
 
 
 LAWS = {
-    "toward": lambda: walk(),
+    "toward": walk,
     "away": lambda: walk(-0.4),
     "interval": lambda: passage(rs.DriftDiffusion(0.8, 1.3), 0.6, (0.1, 1.9)),
     "interval, drift down": lambda: passage(rs.DriftDiffusion(-0.8, 1.3), 0.6, (0.1, 1.9)),
