@@ -279,6 +279,11 @@ class BesselPassage(Closed):
         """r0²/4Dt: T is later than t where a Gamma variable is smaller than this."""
         return (self._r / 2.0) * ((self._r / 2.0) / self._D / t)
 
+    @property
+    def inverted(self) -> bool:
+        """Whether the survival function is inverted from the transform: but to the origin."""
+        return not self._to_origin
+
     def _survival(self, t: Array) -> Any:
         if not self._to_origin:
             return super()._survival(t)

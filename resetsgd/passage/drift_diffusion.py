@@ -353,11 +353,13 @@ class DriftDiffusionPassage(PassageTime):
         diffusive = self._L * (self._L / (2.0 * self._D))  # shape parameter lambda = L²/2D
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             mu = self._L / np.where(speed > 0, speed, 1.0)
-            k = mu * chi / (2.0 * diffusive)
+            k = (self._D / self._L) / np.where(speed > 0, speed, 1.0) * chi
             # smaller root mu (1 + k - sqrt(2k + k²)), without the cancellation at large k
-            small = mu / (1.0 + k + np.sqrt(k * (2.0 + k)))
-            times = np.where(pick * (mu + small) <= mu, small, mu * (mu / small))
-            times = np.where(speed > 0, times, diffusive / chi)
+            stretch = 1.0 + k + np.sqrt(k * (2.0 + k))
+            levy = diffusive / chi  # what the root tends to
+            small = np.where(k < 1e16, mu / stretch, levy)
+            times = np.where(pick * (1.0 + 1.0 / stretch) <= 1.0, small, mu * stretch)
+            times = np.where(speed > 0, times, levy)
         chance = np.exp(np.where(self._v < 0, -speed / self._D * self._L, 0.0))
         return np.where(arrive < chance, times, np.inf)
 

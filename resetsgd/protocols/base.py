@@ -214,7 +214,8 @@ class Protocol(ABC):
             failed = self.failed(free) / -np.expm1(self.trial(free).log_success)
             twice = 2.0 * failed + lost.mean
             extra = resets * lost.var + resets * (1.0 + resets) * lost.mean * twice
-            return var + np.where(resets > 0, extra, 0.0)
+            total = var + np.where(resets > 0, extra, 0.0)
+            return np.where(np.isnan(total), np.inf, total)  # beyond float64
 
     def resets(self, free: Clocked) -> Any:
         """Mean number of resets before arrival; ``inf`` if it never arrives between two resets."""
