@@ -185,6 +185,7 @@ class Restarted(PassageTime):
             if self.smooth:
                 return super()._survival(t)
             value = self._law(finite, density=False)
+        value = np.where(t == 0, 1.0, value)  # a sum may round
         never = -np.expm1(np.real(self._log_laplace(np.zeros(self.shape))))
         return np.where(np.isinf(t), never, value)
 

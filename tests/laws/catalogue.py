@@ -53,7 +53,7 @@ FREE: dict[str, Callable[[], PassageTime]] = {
     "walk": lambda: rs.first_passage(
         rs.RandomWalk(stats.norm(-0.4, 1.0), contraction=0.9), 1.5, 0.0
     ),
-    "discrete sgd": lambda: rs.first_passage(rs.QuadraticSGD(1.0, 1.0, 0.3), 1.2, -0.5),
+    "discrete sgd": lambda: rs.first_passage(rs.QuadraticSGD(1.0, 1.0, 0.3), 1.2, 0.5),
     "observed": lambda: rs.observed(np.random.default_rng(4).gamma(0.7, 2.0, 300)),
 }
 """Reset-free passage times."""
