@@ -19,6 +19,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from resetsgd import landscapes as landscapes
     from resetsgd import symbolic as symbolic
     from resetsgd.errors import (
         CensoredMean as CensoredMean,
@@ -45,11 +46,24 @@ if TYPE_CHECKING:
         StreamMismatch as StreamMismatch,
     )
     from resetsgd.estimation.traces import from_traces as from_traces
+    from resetsgd.montecarlo import targets as targets
     from resetsgd.montecarlo.api import Simulated as Simulated
     from resetsgd.montecarlo.api import simulate as simulate
+    from resetsgd.montecarlo.toy_sgd.api import simulate_sgd as simulate_sgd
+    from resetsgd.montecarlo.toy_sgd.api import train_sgd as train_sgd
+    from resetsgd.montecarlo.toy_sgd.options import BestSoFar as BestSoFar
+    from resetsgd.montecarlo.toy_sgd.options import LossResets as LossResets
+    from resetsgd.montecarlo.toy_sgd.options import Reaches as Reaches
+    from resetsgd.montecarlo.toy_sgd.problems import LinearTask as LinearTask
+    from resetsgd.montecarlo.toy_sgd.problems import LogisticTask as LogisticTask
+    from resetsgd.montecarlo.toy_sgd.problems import PhaseRetrievalTask as PhaseRetrievalTask
+    from resetsgd.montecarlo.toy_sgd.problems import TeacherStudentTask as TeacherStudentTask
+    from resetsgd.montecarlo.toy_sgd.result import SGDRuns as SGDRuns
+    from resetsgd.montecarlo.toy_sgd.result import SimulatedSGD as SimulatedSGD
+    from resetsgd.montecarlo.sampling import sample_stationary as sample_stationary
+    from resetsgd.montecarlo.sampling import trajectories as trajectories
     from resetsgd.passage.base import PassageTime as PassageTime
     from resetsgd.passage.critical import critical as critical
-    from resetsgd.passage.critical import phase_diagram as phase_diagram
     from resetsgd.passage.discrete import Discrete as Discrete
     from resetsgd.passage.first_passage import first_passage as first_passage
     from resetsgd.passage.mixture import cloud as cloud
@@ -58,9 +72,11 @@ if TYPE_CHECKING:
     from resetsgd.passage.observed import observed as observed
     from resetsgd.passage.optimum import Optimum as Optimum
     from resetsgd.passage.optimum import best_protocol as best_protocol
+    from resetsgd.passage.phase_diagram import phase_diagram as phase_diagram
     from resetsgd.processes import Bessel as Bessel
     from resetsgd.processes import DriftDiffusion as DriftDiffusion
     from resetsgd.processes import Landscape as Landscape
+    from resetsgd.processes import Langevin as Langevin
     from resetsgd.processes import LinearTrap as LinearTrap
     from resetsgd.processes import OrnsteinUhlenbeck as OrnsteinUhlenbeck
     from resetsgd.processes import Process as Process
@@ -107,6 +123,7 @@ __version__ = "0.1.0.dev0"
 # Public name -> the module it lives in.
 _HOMES = {
     "Bessel": "processes",
+    "BestSoFar": "montecarlo.toy_sgd.options",
     "CensoredMean": "errors",
     "Comparison": "statistics",
     "CorruptData": "errors",
@@ -116,7 +133,11 @@ _HOMES = {
     "Gamma": "protocols",
     "Geometric": "protocols",
     "Landscape": "processes",
+    "Langevin": "processes",
+    "LinearTask": "montecarlo.toy_sgd.problems",
     "LinearTrap": "processes",
+    "LogisticTask": "montecarlo.toy_sgd.problems",
+    "LossResets": "montecarlo.toy_sgd.options",
     "MissingExtra": "errors",
     "NotConverged": "errors",
     "Observed": "passage.observed",
@@ -125,16 +146,21 @@ _HOMES = {
     "OutputError": "errors",
     "Pareto": "protocols",
     "PassageTime": "passage.base",
+    "PhaseRetrievalTask": "montecarlo.toy_sgd.problems",
     "Poisson": "protocols",
     "Process": "processes",
     "Protocol": "protocols",
     "QuadraticSGD": "processes",
     "RandomWalk": "processes",
+    "Reaches": "montecarlo.toy_sgd.options",
     "ResetSGDError": "errors",
+    "SGDRuns": "montecarlo.toy_sgd.result",
     "Schedule": "protocols",
     "Sharp": "protocols",
     "Simulated": "montecarlo.api",
+    "SimulatedSGD": "montecarlo.toy_sgd.result",
     "StreamMismatch": "errors",
+    "TeacherStudentTask": "montecarlo.toy_sgd.problems",
     "Telegraph": "processes",
     "Uniform": "protocols",
     "Waiting": "protocols",
@@ -148,16 +174,27 @@ _HOMES = {
     "from_traces": "estimation.traces",
     "mixture": "passage.mixture",
     "observed": "passage.observed",
-    "phase_diagram": "passage.critical",
+    "phase_diagram": "passage.phase_diagram",
+    "sample_stationary": "montecarlo.sampling",
     "simulate": "montecarlo.api",
+    "simulate_sgd": "montecarlo.toy_sgd.api",
     "stationary": "steady.stationary",
     "symbolic": "symbolic",
+    "train_sgd": "montecarlo.toy_sgd.api",
+    "trajectories": "montecarlo.sampling",
 }
+
+# Modules whose functions are called by their name: ``rs.landscapes.double_well()``.
+_MODULES = {"landscapes": "landscapes", "targets": "montecarlo.targets"}
 
 __all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        module = importlib.import_module(f"{__name__}.{_MODULES[name]}")
+        globals()[name] = module
+        return module
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -167,4 +204,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_HOMES, *_MODULES})

@@ -1,7 +1,7 @@
 """Where formulas come from, as BibTeX.
 
-Keys are first author, year; a passage time names its own in ``sources`` and prints them by
-``cite()``. One entry a work, in the order of the alphabet.
+Keys are first author, year, and a word of the title where that is not enough; a passage time names
+its own in ``sources`` and prints them by ``cite()``. One entry a work, in the order of the alphabet.
 """
 
 from __future__ import annotations
@@ -81,6 +81,14 @@ _ENTRIES = {
   address   = {Berlin},
   year      = {2004}
 }""",
+    "keidar2024": """\
+@misc{keidar2024,
+  author = {Keidar, Tommer D. and Reuveni, Shlomi},
+  title  = {Universal Linear Response of First-Passage Kinetics: A Framework for Prediction and
+            Inference},
+  year   = {2024},
+  eprint = {2410.16129}
+}""",
     "kusmierz2014": """\
 @article{kusmierz2014,
   author  = {Kusmierz, Lukasz and Majumdar, Satya N. and Sabhapandit, Sanjib and Schehr, Gregory},
@@ -128,6 +136,17 @@ _ENTRIES = {
   pages   = {032123},
   year    = {2019},
   doi     = {10.1103/PhysRevE.99.032123}
+}""",
+    "pal2019landau": """\
+@article{pal2019landau,
+  author  = {Pal, Arnab and Prasad, V. V.},
+  title   = {{Landau}-like Expansion for Phase Transitions in Stochastic Resetting},
+  journal = {Physical Review Research},
+  volume  = {1},
+  pages   = {032001},
+  year    = {2019},
+  doi     = {10.1103/PhysRevResearch.1.032001},
+  eprint  = {1904.07590}
 }""",
     "ray2019": """\
 @article{ray2019,

@@ -19,16 +19,21 @@ Array = npt.NDArray[np.float64]
 Real = float | Array
 RealLike = float | int | npt.ArrayLike
 
+QUIET = np.errstate(all="ignore")
+"""The ends of float64 are taken by value: what over- or underflows is put right after."""
+
 _EXACT = 2**53
 """Whole numbers below are exact as float64."""
 
 __all__ = [
+    "QUIET",
     "Array",
     "Real",
     "RealLike",
     "broadcast",
     "choice",
     "finite",
+    "gap",
     "integer",
     "nonnegative",
     "plain",
@@ -168,6 +173,24 @@ def broadcast(**arguments: Any) -> tuple[int, ...]:
         raise DomainError(
             ", ".join(shapes), tuple(shapes.values()), "of shapes that broadcast together"
         ) from None
+
+
+def gap(start: Any, target: Any) -> Any:
+    """start - target of two positions that are checked and broadcast: none of them 0 or infinite.
+
+    A NumPy number or array.
+    """
+    if isinstance(start, float) and isinstance(target, float):  # the usual case, quickly
+        difference: Any = np.float64(start - target)
+    else:
+        with np.errstate(over="ignore"):
+            difference = np.subtract(start, target)
+    size = np.abs(difference)
+    if not size.all():
+        raise DomainError("start", plain(start), f"different from the target {plain(target)!r}")
+    if size.max(initial=0.0) == np.inf:
+        raise DomainError("start", plain(start), "within the float64 range of the target")
+    return difference
 
 
 def plain(value: Any) -> Real:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from resetsgd.passage.base import PassageTime
-    from resetsgd.passage.critical import PhaseDiagram
+    from resetsgd.passage.phase_diagram import PhaseDiagram
 
 __all__ = [
     "ACCENT",

@@ -23,7 +23,8 @@ import numpy as np
 
 from resetsgd import __version__
 from resetsgd.campaign.digits import DigitsExperiment, Settings, arrivals
-from resetsgd.campaign.prediction import Judgement, Prediction, judge, predict
+from resetsgd.campaign.judgement import Judgement, judge
+from resetsgd.campaign.prediction import Prediction, predict
 from resetsgd.campaign.progress import Progress
 from resetsgd.campaign.store import Cell, Store, write_text
 from resetsgd.errors import CorruptData

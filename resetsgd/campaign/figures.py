@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from resetsgd.campaign.prediction import Curve, Judgement, Point, Prediction
+from resetsgd.campaign.judgement import Judgement, Point
+from resetsgd.campaign.prediction import Curve, Prediction
 from resetsgd.passage.observed import Observed
 from resetsgd.plots import ACCENT, INK, MEASURED, PREDICTED, REFERENCE, figure, style
 from resetsgd.protocols import Geometric

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from resetsgd.campaign.digits import Settings
-    from resetsgd.campaign.prediction import Judgement, Point, Prediction
+    from resetsgd.campaign.judgement import Judgement, Point
+    from resetsgd.campaign.prediction import Prediction
     from resetsgd.training import NoiseManifest
 
 __all__ = ["write_report"]

@@ -11,13 +11,18 @@ from resetsgd import domain
 from resetsgd.domain import RealLike
 from resetsgd.errors import DomainError
 from resetsgd.montecarlo import driver
+from resetsgd.montecarlo.clock import NEVER, clock_of
 from resetsgd.montecarlo.driver import Progress
-from resetsgd.montecarlo.kernels.drift_diffusion import CENSORED
+from resetsgd.montecarlo.halving import bias_by_halving
+from resetsgd.montecarlo.kernels.outcomes import ARRIVED, CENSORED, RUNNING
+from resetsgd.montecarlo.motions.langevin import SpacePlaces, in_space
+from resetsgd.montecarlo.motions.places import Places, places_of
 from resetsgd.montecarlo.result import Simulated
-from resetsgd.montecarlo.streams import STREAM_VERSION, split_seed
-from resetsgd.montecarlo.table import PROCESSES, clock_of
-from resetsgd.processes import Process
-from resetsgd.protocols import Protocol
+from resetsgd.montecarlo.streams import STREAM_VERSION, seed_of
+from resetsgd.montecarlo.table import motion_of
+from resetsgd.processes import Landscape, Process
+from resetsgd.processes.langevin import Langevin
+from resetsgd.protocols import Poisson, Protocol
 
 __all__ = ["Simulated", "simulate"]
 
@@ -27,19 +32,22 @@ MOST_PATHS = 2**40
 
 def simulate(
     process: Process,
-    start: float,
-    target: float,
+    start: Any,
+    target: Any,
     protocol: Protocol | None = None,
     *,
     paths: int | range,
-    reset_to: float | None = None,
+    reset_to: Any = None,
+    reset_weights: Any = None,
+    wall: float | None = None,
     horizon: float | None = None,
     step: float | None = None,
     seed: int = 0,
     scheme: str | None = None,
+    bias: str | None = None,
+    precision: str | None = None,
     threads: int | None = None,
-    chunk: int | None = None,
-    budget: int = 10**10,
+    budget: int = 10**11,
     progress: Progress | None = None,
 ) -> Simulated:
     r"""Simulate first-passage times of a process under a reset protocol.
@@ -47,16 +55,26 @@ def simulate(
     Parameters
     ----------
     process : Process
-        What moves; its parameters must be single numbers.
-    start, target : float
-        Positions, length; different from each other.
+        What moves; its parameters must be single numbers. Functions of a
+        :class:`~resetsgd.Landscape` are plain Python functions of one number; numba compiles them.
+    start : float or array
+        Position, length; for a :class:`~resetsgd.Langevin` process of shape (d,), or (n, d) for a
+        cloud of which each path takes one.
+    target : float, tuple of two or Target
+        A position, or the two ends ``(low, high)`` of an interval around the start; for a
+        :class:`~resetsgd.Langevin` process one of :mod:`resetsgd.targets`.
     protocol : Protocol, optional
         When it resets; left out, never. Reset times are exact real numbers, not rounded to steps.
     paths : int or range
         How many paths, at least 1; or a range of path numbers, such as ``range(500, 1000)``, to
         make just that part of a larger simulation.
-    reset_to : float, optional
-        Where a reset puts the path: a position on the start's side of the target. Default: start.
+    reset_to : float or sequence, optional
+        Where a reset puts the path: a position on the start's side of the target, or several, one
+        of which is drawn anew at each reset. Default: start.
+    reset_weights : sequence, optional
+        Weights of several positions. Default: all equal.
+    wall : float, optional
+        A reflecting wall on the other side of the start than the target.
     horizon : float, optional
         Positive time at which paths that have not arrived are given up (*censored*). Needed where
         the mean passage time is infinite.
@@ -64,12 +82,16 @@ def simulate(
         Longest time step. The default is given below.
     seed : int
         From 0 to 2**64 - 1.
-    scheme : {"bridge", "exact", "euler"}, optional
-        Given below; default "bridge".
+    scheme : {"bridge", "exact", "heun", "euler"}, optional
+        Given below; the default is the first that the process has.
+    bias : {"halving"}, optional
+        Simulate once more with half the step and the same number of paths, to give the result a
+        ``bias_bound``.
+    precision : {"double", "single"}, optional
+        How the positions of a :class:`~resetsgd.Langevin` process are kept; "single" takes two
+        thirds of the time.
     threads : int, optional
         At least 1; default: as many as there are processors for this process.
-    chunk : int, optional
-        Paths that a thread takes at a time. Like ``threads``, it does not change the result.
     budget : int
         Bound of the number of steps of all paths together.
     progress : callable, optional
@@ -78,45 +100,56 @@ def simulate(
     Returns
     -------
     Simulated
-        Passage times in the order of the paths, which were censored, their resets, and how all
-        this was made.
+        Passage times in the order of the paths, which were censored, their resets, at which end
+        they arrived, and how all this was made. After Ctrl-C: the paths that were begun, those
+        under way censored.
 
     Raises
     ------
     DomainError
-        If an argument is outside its range, or a horizon is needed and missing, or no path at all
-        arrived before it.
+        If an argument is outside its range, a function cannot be compiled or gives something that
+        is not finite (the message says for which path, at which time and place), a horizon is
+        needed and missing, or no path at all arrived before it.
     NotConverged
         If the budget is spent before all paths have arrived.
 
     Notes
     -----
-    Schemes for :class:`~resetsgd.processes.DriftDiffusion`, L being the distance to the target, v
-    the velocity toward it and D the diffusivity:
+    Schemes, L being the distance to the target, v the velocity toward it and D the diffusivity:
 
     ``"bridge"``
-        Euler steps. Whether a step met the target is decided by the exact crossing probability of
-        the Brownian bridge between its ends, and when, by a draw from the exact law of that time.
-        With constant drift this has no discretisation error at any step, so the default step is
-        the longest that makes sense: the horizon if there is one, else 64 times the longest among
-        L²/D, L/v (drift toward the target) and the mean time between resets; steps end at resets
-        anyway.
+        Euler steps. Whether a step met the target is decided by the crossing probability of the
+        Brownian bridge between its ends, and when, by a draw from the law of that time. With
+        constant drift and a point as target this has no discretisation error at any step, so the
+        default step is then the longest that makes sense: the horizon if there is one, else 64
+        times the longest among L²/D, L/v (drift toward the target) and the mean time between
+        resets; steps end at resets anyway.
+    ``"heun"``
+        The same with the drift averaged over both ends of the step: weak order two. Default for
+        drifts that depend on the position. Default step: 0.03 over the rms slope of the drift where
+        paths spend their time, at most L²/50 D, a quarter of the mean time between resets and a
+        hundredth of 1/r(x). Noise that depends on the position is made constant first, by the
+        coordinate (:mod:`resetsgd.montecarlo.lamperti`); plain Euler steps are then as good as
+        Milstein's.
     ``"exact"``
-        No steps: each stretch between resets takes one draw of the reset-free passage time
-        (inverse Gaussian). An independent check of the first, and a little faster.
+        For :class:`~resetsgd.DriftDiffusion` to a point. No steps: each stretch between resets
+        takes one draw of the reset-free passage time (inverse Gaussian).
     ``"euler"``
         Plain Euler steps, where a path arrives at the end of the first step that ends on or beyond
         the target. **Biased**: for L = D = 1, v = 0 and rate 2.5 the mean is 17 % too long at a
         step of 0.01. A negative control, and what most programs do. Default step: a hundredth of
         the shortest of L²/D and L/abs(v).
 
-    **Reproducibility**: the result is a function of the arguments other than ``threads``,
-    ``chunk``, ``budget`` and ``progress``, bit for bit, and path k has the same result in every
-    simulation that contains it; see :mod:`resetsgd.montecarlo.streams`.
+    An interval is left within one step through either end with the sum of both probabilities; the
+    default step keeps the chance that both ends matter below 1e-6.
 
-    **Accuracy**: ``"bridge"`` and ``"exact"`` sample the exact law up to rounding and the
-    resolution of 52-bit uniforms; ``tests/montecarlo`` states what a test with 10⁶ paths would have
-    detected.
+    **Reproducibility**: the result is a function of the arguments other than ``threads``,
+    ``budget`` and ``progress``, bit for bit, and path k has the same result in every simulation
+    that contains it; see :mod:`resetsgd.montecarlo.streams`.
+
+    **Accuracy**: for constant drift to a point ``"bridge"`` and ``"exact"`` sample the exact law up
+    to rounding and the resolution of 52-bit uniforms. Elsewhere the noise is float32 (6e-8, to 6.6
+    deviations), positions are float64; ``tests/montecarlo`` states what a test would have detected.
 
     **Source**: the crossing probability of a Brownian bridge is classical (A. N. Borodin, P.
     Salminen, Handbook of Brownian Motion, 2002, 1.2.0.8 after conditioning); reset protocols as in
@@ -129,83 +162,119 @@ def simulate(
     >>> S = simulate(walk, start=1.0, target=0.0, protocol=rs.Poisson(rate=1.0), paths=10_000)
     >>> abs(S.mean() - 1.18317) < 4 * S.stderr()
     True
+    >>> well = rs.Landscape(drift=lambda x: 4 * x * (1 - x**2), diffusivity=0.5)
+    >>> S = simulate(well, start=-1.0, target=1.0, protocol=rs.Poisson(rate=0.2), paths=2000)
+    >>> abs(S.mean() - 11.693816) < 4 * S.stderr()
+    True
     """
     began = time.perf_counter()
-    row = PROCESSES.get(type(process))
-    if row is None:
-        known = ", ".join(kind.__name__ for kind in PROCESSES)
-        raise DomainError("process", process, f"one of {known}")
-    begin, end = _number("start", start), _number("target", target)
-    if begin == end:
-        raise DomainError("start", start, f"different from the target {end:g}")
-    back = begin if reset_to is None else _number("reset_to", reset_to)
-    if not min(begin, back) > end and not max(begin, back) < end:
-        raise DomainError(
-            "reset_to", reset_to, f"on the same side of the target {end:g} as the start {begin:g}"
-        )
-    motion = row(process, begin, end, back)
+    places = _places(process, start, target, reset_to, reset_weights, wall, precision)
+    motion = motion_of(process, places)
     clock = clock_of(protocol)
+    if clock.partial is not None and places.interval:
+        raise DomainError("partial", clock.partial, "None for a target with two ends")
+    if clock.partial is not None and callable(getattr(process, "diffusivity", None)):
+        raise DomainError("partial", clock.partial, "None where the diffusivity is a function")
+    if isinstance(process, Landscape) and process.rate is not None:
+        clock = _with_rate(process, protocol, clock)
     chosen = motion.schemes[0]
     if scheme is not None:
         chosen = domain.choice("scheme", scheme, motion.schemes)
     limit = math.inf if horizon is None else _positive("horizon", horizon)
-    if math.isinf(limit) and math.isinf(clock.mean) and not motion.arrives:
+    never = clock is NEVER and getattr(motion, "rate", None) is None
+    if math.isinf(limit) and never and not motion.arrives:
         raise DomainError(
             "horizon", horizon, "a positive time: without resets the mean passage time is infinite"
         )
     length = motion.step(chosen, None if step is None else _positive("step", step), clock, limit)
     first, count = _paths(paths)
     workers = _processors() if threads is None else domain.integer("threads", threads, 1, 1024)
-    if chunk is None:
-        run_length = max(1, min(16384, -(-count // (4 * workers))))
-    else:
-        run_length = domain.integer("chunk", chunk, 1)
-    done = driver.run(
-        motion.advance(chosen, length, clock, limit, split_seed(seed)),
-        first=first,
-        count=count,
-        threads=workers,
-        chunk=run_length,
-        budget=domain.integer("budget", budget, 1),
-        progress=progress,
-    )
-    censored = done.outcomes == CENSORED
-    if censored.all():
+    most = domain.integer("budget", budget, 1)
+    if bias is not None:
+        domain.choice("bias", bias, ("halving",))
+
+    def run(with_step: float | None, told: Progress | None) -> tuple[driver.Paths, bool]:
+        task = motion.task(chosen, with_step, clock, limit, seed_of(seed))
+        return driver.run(
+            task, first=first, count=count, threads=workers, budget=most, progress=told
+        )
+
+    done, interrupted = run(length, progress)
+    kept = done.outcomes != RUNNING
+    arrived = done.outcomes == ARRIVED
+    if not arrived.any():
         raise DomainError(
             "horizon", horizon, f"long enough for an arrival: none of {count} paths had arrived"
         )
+    if not kept.all():
+        done.times, done.outcomes = done.times[kept], done.outcomes[kept]
+        done.resets, done.sides = done.resets[kept], done.sides[kept]
+    bound = None
+    if bias is not None and not interrupted:
+        bound = bias_by_halving(done, length, limit, lambda half: run(half, None)[0])
     info: dict[str, Any] = {
         "process": repr(process),
         "protocol": repr(protocol),
-        "start": begin,
-        "target": end,
-        "reset_to": back,
+        **places.told(),
         "scheme": chosen,
         "step": length,
         "steps": done.steps,
         "first": first,
-        "paths": count,
+        "paths": int(kept.sum()),
         "horizon": None if math.isinf(limit) else limit,
         "seed": int(seed),
         "stream_version": STREAM_VERSION,
         "threads": workers,
+        "interrupted": interrupted,
+        "deterministic": _deterministic(process, protocol, places),
         "seconds": time.perf_counter() - began,
     }
-    return Simulated(done.times, censored, done.resets, info)
+    sides = done.sides if places.interval else None
+    return Simulated(done.times, done.outcomes == CENSORED, done.resets, info, sides, bound)
 
 
-def _number(name: str, value: RealLike) -> float:
-    number = domain.finite(name, value)
-    if not isinstance(number, float):
-        raise DomainError(name, value, "a single number")
-    return number
+def _places(
+    process: Process, start: Any, target: Any, reset_to: Any, weights: Any, wall: Any,
+    precision: str | None,
+) -> Places | SpacePlaces:  # fmt: skip
+    """Where paths start, end and are put back."""
+    if isinstance(process, Langevin):
+        if wall is not None:
+            raise DomainError("wall", wall, "None in many dimensions")
+        single = domain.choice("precision", precision or "double", ("double", "single"))
+        return in_space(process, start, target, reset_to, weights, single=single == "single")
+    if precision is not None:
+        raise DomainError("precision", precision, "None: it is for Langevin processes")
+    if reset_to is None and isinstance(process, Landscape):
+        reset_to = process.reset_to
+    return places_of(start, target, reset_to, weights, wall)
+
+
+def _with_rate(process: Landscape, protocol: Protocol | None, clock: Any) -> Any:
+    """A landscape's own resets beside a protocol: a constant rate adds to a Poisson one."""
+    if clock is not NEVER and not isinstance(protocol, Poisson):
+        raise DomainError("protocol", protocol, "None or Poisson for a landscape with a rate")
+    if callable(process.rate) or not process.rate:
+        return clock
+    total = float(process.rate) + (0.0 if clock is NEVER else 1.0 / clock.mean)
+    return clock_of(Poisson(total))
+
+
+def _deterministic(
+    process: Process, protocol: Protocol | None, places: Places | SpacePlaces
+) -> str | None:
+    """What gives the answer without simulation; None for resets to a cloud, as no call is short."""
+    if isinstance(places, SpacePlaces) or places.back.shape[1] > 1:
+        return None
+    under = "" if protocol is None else ".under(protocol)"
+    return f"resetsgd.first_passage(process, start, target){under}"
 
 
 def _positive(name: str, value: RealLike) -> float:
-    number = domain.positive(name, value)
-    if not isinstance(number, float):
+    found = domain.positive(name, value)
+    if not isinstance(found, float):
         raise DomainError(name, value, "a single number")
-    return number
+    return found
 
 
 def _paths(paths: int | range) -> tuple[int, int]:

@@ -31,12 +31,18 @@ class Simulated(Observed):
     info : mapping
         How it was made: ``process``, ``protocol``, ``start``, ``target``, ``reset_to``, ``scheme``,
         ``step``, ``steps`` (made in all), ``first`` and ``paths``, ``horizon``, ``seed``,
-        ``stream_version``, ``threads``, ``seconds``.
+        ``stream_version``, ``threads``, ``seconds``, ``interrupted`` (by Ctrl-C), and
+        ``deterministic``: the call that gives the answer without simulation, where there is one.
+    exit_side : ndarray of int8, shape (paths,), optional
+        For a target with two ends, at which one each path arrived: -1 the lower, +1 the upper, 0
+        not at all.
+    bias_bound : float, optional
+        Bound on the error of the (restricted) mean from the time step, in units of time.
 
     Attributes
     ----------
-    resets, info
-        As given; both read-only.
+    resets, info, exit_side, bias_bound
+        As given, arrays read-only; the last two are None where not given.
     """
 
     def __init__(
@@ -45,8 +51,14 @@ class Simulated(Observed):
         censored: npt.NDArray[np.bool_],
         resets: npt.NDArray[np.int64],
         info: Mapping[str, Any],
+        exit_side: npt.NDArray[np.int8] | None = None,
+        bias_bound: float | None = None,
     ) -> None:
         super().__init__(times, censored)
+        self.exit_side = exit_side
+        if exit_side is not None:
+            exit_side.setflags(write=False)
+        self.bias_bound = bias_bound
         self.resets = resets
         self.resets.setflags(write=False)
         self.info: Mapping[str, Any] = MappingProxyType(dict(info))

@@ -8,6 +8,7 @@ import numpy as np
 
 from resetsgd.domain import Array
 from resetsgd.errors import NotConverged
+from resetsgd.passage.arrangements import log1p
 from resetsgd.passage.panels import (
     LEVELS,
     Field,
@@ -22,7 +23,7 @@ from resetsgd.passage.panels import (
     spectral,
 )
 
-__all__ = ["Approach", "Moments", "log1p"]
+__all__ = ["Approach", "Moments"]
 
 _DEEP = 46.0
 """exp(-46) = 1e-20: what lies behind this many units of phi no longer matters."""
@@ -403,17 +404,3 @@ def _gap(coarse: Array, fine: Array) -> float:
 def _steep(mesh: Mesh) -> Array:
     """Largest |phi'| on each panel."""
     return np.asarray(np.max(np.abs(apply(mesh.phi, spectral().derivative)), axis=1) / mesh.h)
-
-
-def log1p(x: Array) -> Array:
-    """log(1 + x), for complex x with relative accuracy in both parts."""
-    if not np.iscomplexobj(x):
-        return np.asarray(np.log1p(x))
-    real, imag = x.real, x.imag
-    near = np.abs(x) < 0.5
-    modulus = np.where(
-        near,
-        0.5 * np.log1p(np.where(near, real * (2.0 + real) + imag * imag, 0.0)),
-        np.log(np.hypot(1.0 + real, imag)),
-    )
-    return np.asarray(modulus + 1j * np.arctan2(imag, 1.0 + real))

@@ -7,7 +7,6 @@ root finding, with the accuracy stated at each method.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, overload
@@ -16,10 +15,11 @@ import numpy as np
 
 from resetsgd import domain
 from resetsgd.citations import bibtex
-from resetsgd.domain import Array, Real, RealLike
-from resetsgd.errors import DomainError, NotConverged
-from resetsgd.passage import inversion
-from resetsgd.passage.arrangements import exp_excess, log_expm1
+from resetsgd.domain import QUIET, Array, Real, RealLike
+from resetsgd.passage import distribution, inversion, moments, trials
+from resetsgd.passage.answers import Answering
+from resetsgd.passage.splitting import OneEnded
+from resetsgd.passage.steep import Law
 from resetsgd.protocols import Protocol, Trial
 
 if TYPE_CHECKING:
@@ -30,13 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PassageTime"]
 
-QUIET = np.errstate(all="ignore")
-"""The ends of float64 are taken by value: what over- or underflows is put right after."""
-_STEP = 1e-30
-"""Relative complex step of derivatives: far below rounding, far above underflow."""
 
-
-class PassageTime(ABC):
+class PassageTime(Answering, OneEnded, ABC):
     """When something arrives: a nonnegative random time T, ``inf`` if it never does.
 
     T has the time unit of what it was made of (optimizer steps for training runs), s and rates the
@@ -49,7 +44,6 @@ class PassageTime(ABC):
     """The script that derives the formulas."""
     tail_resolved: ClassVar[float] = 1e-6
     """Survival probability down to which the hazard has digits; 0 if it has them everywhere."""
-
     tiny_steps: bool = True
     """Whether the transform keeps imaginary parts far below rounding of the real ones."""
 
@@ -112,15 +106,7 @@ class PassageTime(ABC):
         """
         n = domain.integer("order", order, 1, 8)
         mean, var = np.asarray(self.mean()), np.asarray(self.var())
-        raw = [np.ones(self.shape), mean, np.where(np.isinf(mean), np.inf, var + mean * mean)]
-        if n > 2:
-            cumulants = self._cumulants(n)
-            for m in range(3, n + 1):
-                terms = (
-                    math.comb(m - 1, k - 1) * cumulants[k] * raw[m - k] for k in range(1, m + 1)
-                )
-                value = sum(terms)
-                raw.append(np.where(np.isinf(raw[m - 1]) | np.isnan(value), np.inf, value))
+        raw = moments.raw_moments(mean, var, self._cumulants(n) if n > 2 else [])
         return domain.plain(np.broadcast_to(raw[n], self.shape))
 
     def _cumulants(self, highest: int) -> list[Any]:
@@ -131,14 +117,19 @@ class PassageTime(ABC):
             self.__dict__["_known_cumulants"] = known
         return known[: highest + 1]
 
+    @QUIET
     def cv(self) -> Real:
         """Coefficient of variation std/mean; ``inf`` where the mean is infinite.
 
         Above 1, resetting at a small rate shortens the mean.
+
+        Raises
+        ------
+        NotConverged
+            If the mean is zero in float64, or the ratio below what float64 tells from zero.
         """
         mean, std = np.asarray(self.mean()), np.asarray(self.std())
-        infinite = np.isinf(mean)
-        return domain.plain(np.where(infinite, np.inf, std / np.where(infinite, 1.0, mean)))
+        return domain.plain(moments.coefficient_of_variation(mean, std, self._log_laplace))
 
     @QUIET
     def log_laplace(self, s: Any) -> Any:
@@ -222,19 +213,16 @@ class PassageTime(ABC):
 
     def _survival(self, t: Array) -> Any:
         """By Laplace inversion, absolute error about 1e-11."""
-
-        def transform(s: Any) -> Any:
-            return -np.expm1(self._log_laplace(s)) / s
-
-        t = np.broadcast_to(t, np.broadcast_shapes(t.shape, self.shape))
-        never = -np.expm1(np.real(self._log_laplace(np.zeros(self.shape))))
-        return np.where(t == 0, 1.0, np.where(np.isinf(t), never, inversion.invert(transform, t)))
+        return distribution.survival(self._log_laplace, t, self._inverting)
 
     def _density(self, t: Array) -> Any:
         """By Laplace inversion, absolute error about 1e-11 over the time scale."""
-        t = np.broadcast_to(t, np.broadcast_shapes(t.shape, self.shape))
-        values = inversion.invert(lambda s: np.exp(self._log_laplace(s)), t)
-        return np.where((t == 0) | np.isinf(t), 0.0, values)
+        return distribution.density(self._log_laplace, t, self._inverting)
+
+    @property
+    def _inverting(self) -> Law:
+        """What a Laplace inversion may ask of the law beyond its transform."""
+        return self.shape, lambda: (self.mean(), self.std())
 
     def _cdf(self, t: Array) -> Any:
         """P(T <= t)."""
@@ -258,29 +246,10 @@ class PassageTime(ABC):
         Resolved to the accuracy of ``survival``; a time beyond float64 comes out as ``inf``.
         """
         q = np.asarray(domain.probability("q", q, one=False))
-        shape = np.broadcast_shapes(q.shape, self.shape)
         arrive = np.exp(self._log_laplace(np.zeros(self.shape)))
-        reached = np.broadcast_to((q > 0) & (q < arrive), shape)
-
-        def late(log_t: Array) -> Any:
-            t = np.exp(log_t)
-            return np.where(q < 0.5, self._cdf(t) < q, np.asarray(self.survival(t)) > 1.0 - q)
-
-        # Bracket in log t by growing steps to the ends of float64, then bisect to its last bits.
-        centre = np.broadcast_to(np.log(self.timescale()), shape)
-        low, high = centre - 1.0, centre + 1.0
-        for power in range(12):
-            early, tardy = reached & ~late(low), reached & late(high)
-            if not (early.any() or tardy.any()):
-                break
-            low = np.maximum(np.where(early, low - 2.0**power, low), -740.0)
-            high = np.minimum(np.where(tardy, high + 2.0**power, high), 709.0)
-        reached = reached & ~late(high)  # what is still late there lies beyond float64
-        for _ in range(60):
-            middle = 0.5 * (low + high)
-            above = late(middle)
-            low, high = np.where(above, middle, low), np.where(above, high, middle)
-        value = np.where(reached, np.exp(0.5 * (low + high)), np.where(q == 0, 0.0, np.inf))
+        value = distribution.quantile(
+            q, self.shape, self._cdf, self.survival, arrive, self.timescale()
+        )
         return domain.plain(value)
 
     def sample(self, n: int, *, seed: int | np.random.Generator) -> Array:
@@ -346,9 +315,7 @@ class PassageTime(ABC):
             return Family(self, protocol, then=then, **fixed)
         from resetsgd.passage.restart import restart
 
-        if fixed:
-            raise DomainError(next(iter(fixed)), fixed, "absent: the protocol has its parameters")
-        return restart(self, protocol, then)
+        return restart(self, protocol, then, **fixed)
 
     def best(
         self, family: type[Protocol], *, then: PassageTime | None = None, **settings: Any
@@ -404,158 +371,40 @@ class PassageTime(ABC):
 
     # Trials: what protocols ask (resetsgd.protocols.Clocked) ---------------------------------
 
-    @QUIET
     def trial_exponential(self, rate: Any, s: Any = 0.0) -> Trial:
         """Trial against an exponential waiting time: everything is the transform at rate + s."""
-        x = np.asarray(rate + s)
-        zero = x == 0
-        if zero.all():  # never reset: the reset-free mean itself
-            shape = np.broadcast_shapes(x.shape, self.shape)
-            log_mean = np.broadcast_to(np.asarray(self.log_mean()), shape)
-            return Trial(np.broadcast_to(self._log_laplace(np.zeros(self.shape)), shape), log_mean)
-        where = np.where(zero, 1.0, x)
-        log_success = np.asarray(self._log_laplace(where))
-        log_mean = log_expm1(-log_success) - np.log(where)
-        if zero.any():
-            log_success = np.where(zero, self._log_laplace(np.zeros(self.shape)), log_success)
-            log_mean = np.where(zero, self.log_mean(), log_mean)
-        return Trial(log_success, log_mean)
+        return trials.exponential(self, rate, s)
 
     def mean_exponential(self, rate: Any) -> Any:
-        """Mean under exponential waiting times, (exp(L) - 1)/r with L = -log_laplace(r)."""
-        rate = np.asarray(rate, dtype=np.float64)
-        positive = np.where(rate > 0, rate, 1.0)
-        with np.errstate(over="ignore"):
-            value = np.expm1(-np.asarray(self._log_laplace(positive))) / positive
-        return np.where(rate > 0, value, self.mean())
+        """Mean under exponential waiting times."""
+        return trials.mean_exponential(self, rate)
 
     def slope_exponential(self, rate: Any) -> Any:
-        """d log(mean) / d log(rate) = r L'/(1 - exp(-L)) - 1 with L = -log_laplace(r)."""
-        rate = np.asarray(rate, dtype=np.float64)
-        level, rise = self._turned(rate)
-        slope = rise / -np.expm1(-level) - 1.0
-        slope = np.where(np.abs(slope) < 2e-15, 0.0, slope)  # rounding of a difference from 1
-        mean, var = np.asarray(self.mean()), np.asarray(self.var())
-        small = np.isfinite(mean) & np.isfinite(var) & (rate * mean < 1e-2)
-        if not small.any():
-            return slope
-        # At small rates the two terms nearly cancel, next to CV = 1 altogether: there the slope is
-        # (exp(-L) - 1 + L) - (L - r L'), the last bracket from the cumulants.
-        try:
-            _, _, _, third, fourth, fifth = self._cumulants(5)
-        except NotConverged:
-            unresolved = small & (np.abs(slope) < 1e-15)
-            return np.where(unresolved, 0.5 * rate * (mean - var / mean), slope)
-        bend = (
-            rate * rate * (var / 2 - rate * (third / 3 - rate * (fourth / 8 - rate * fifth / 30)))
-        )
-        small &= np.abs(rate**3 * fifth) < 1e-12 * np.maximum(var, mean * mean)
-        rise = exp_excess(np.where(small, level, 1.0)) - bend
-        return np.where(small, rise / -np.expm1(-level), slope)
-
-    def _turned(self, rate: Any) -> tuple[Any, Any]:
-        """L = -log_laplace(rate) and rate dL/d(rate), by imaginary steps."""
-        if self.tiny_steps:
-            value = -self._log_laplace(rate * (1.0 + _STEP * 1j))
-            return value.real, value.imag / _STEP
-        h = 1e-3  # a sum over coins loses tiny imaginary parts; error of order h^4
-        one, two = (np.imag(-self._log_laplace(rate * (1.0 + k * h * 1j))) for k in (1, 2))
-        return -np.real(self._log_laplace(rate)), (8.0 * one - two) / (6.0 * h)
+        """d log(mean) / d log(rate) under exponential waiting times."""
+        return trials.slope_exponential(self, rate)
 
     def var_exponential(self, rate: Any) -> Any:
-        """Variance 2 exp(L) (sinh L - r L') / r², L = -log_laplace(r)."""
-        rate = np.asarray(rate, dtype=np.float64)
-        positive = np.where(rate > 0, rate, 1.0)
-        rise, slope = self._turned(positive)
-        with np.errstate(over="ignore", invalid="ignore"):
-            value = 2.0 * np.exp(rise) * (np.sinh(rise) - slope) / positive**2
-            value = np.where(np.isnan(value), np.inf, value)
-        return np.where(rate > 0, value, self.var())
+        """Variance under exponential waiting times."""
+        return trials.var_exponential(self, rate)
 
     def lasting(self, period: Array, s: Any) -> Any:
         """Integral of exp(-st) P(T > t) over (0, period)."""
-        marks = self._marks()
-        period = np.broadcast_to(period, np.broadcast_shapes(np.shape(period), self.shape))
-        if self.inverted and self.smooth and not np.iscomplexobj(s) and not np.ndim(s):
-            # a transform itself: one inversion, not one at each node of a quadrature
+        return trials.lasting(self, period, s)
 
-            def transform(p: Any) -> Any:
-                return -np.expm1(self._log_laplace(p + s)) / (p + s) / (p * period)
-
-            with np.errstate(all="ignore"):
-                return period * inversion.invert(transform, period)
-        return inversion.integrate(lambda t: np.exp(-s * t) * self.survival(t), period, marks)
-
-    @QUIET
     def trial_fixed(self, period: Any, s: Any = 0.0) -> Trial:
         """Trial against a fixed waiting time, by quadrature of the survival function."""
-        shape = np.broadcast_shapes(np.shape(period), np.shape(s), self.shape)
-        period = np.broadcast_to(np.asarray(period, dtype=np.float64), shape)
-        infinite = np.isinf(period)
-        if infinite.all():
-            return self.trial_exponential(np.zeros(period.shape), s)
-        duration = self.lasting(np.where(infinite, 1.0, period), s)
-        late = np.asarray(self.survival(period))
-        # success = 1 - exp(-s tau) S(tau) - s duration, with the small parts kept apart
-        success = -np.expm1(np.log(np.maximum(late, 1e-300)) - s * period) - s * duration
-        success = np.where(np.asarray(s) == 0, 1.0 - late, success)
-        if not np.iscomplexobj(success):
-            success = np.maximum(success, 0.0)
-        log_success = np.log(success)
-        log_mean = np.log(duration) - log_success
-        if infinite.any():
-            free = self.trial_exponential(np.zeros(period.shape), s)
-            log_success = np.where(infinite, free.log_success, log_success)
-            log_mean = np.where(infinite, free.log_mean, log_mean)
-        return Trial(log_success, log_mean)
+        return trials.fixed(self, period, s)
 
-    @QUIET
     def truncated_var(self, tau: Any) -> Any:
         """Variance of T given T < tau, by quadrature of the survival function."""
-        tau = np.asarray(tau, dtype=np.float64)
-        infinite = np.isinf(tau)
-        finite = np.where(infinite, 1.0, tau)
-        late = np.asarray(self.survival(finite))
-        arrive = 1.0 - late
-        marks = self._marks()
-        first = inversion.integrate(lambda t: self.survival(t) - late, finite, marks) / arrive
-        centred = inversion.integrate(
-            lambda t: 2.0 * (t - first) * (self.survival(t) - late), finite, marks
-        )
-        value = np.where(arrive > 0, np.maximum(centred / arrive + first**2, 0.0), 0.0)
-        return np.where(infinite, self.var(), value)
+        return trials.truncated_var(self, tau)
 
-    @QUIET
     def trial_lattice(
         self, log_keep: Any, step: Any, s: Any = 0.0, look_first: bool = False
     ) -> Trial:
-        """Trial against a coin at multiples of ``step``; T continuous, so the order is moot.
-
-        Over the transform (:func:`resetsgd.passage.inversion.lattice`), or coin by coin where
-        coins that do not reset are rare.
-        """
+        """Trial against a coin at multiples of ``step``; T continuous, so the order is moot."""
         del look_first
-        shape = np.broadcast_shapes(np.shape(log_keep), np.shape(step), np.shape(s), self.shape)
-        log_keep = np.broadcast_to(log_keep, shape)
-        never, rare = log_keep == 0, np.real(log_keep) < -4.0
-        if never.all():
-            return self.trial_exponential(np.zeros(never.shape), s)
-        rise, step = np.where(never, 1.0, -log_keep), np.asarray(step)
-        log_success: Any = 0.0
-        log_duration: Any = 0.0
-        if rare.any():
-            steep = np.where(np.isinf(rise), 1e3, np.where(rare, rise, 5.0))
-            log_success, log_duration = inversion.few_coins(self.trial_fixed, steep, step, s)
-        if not rare.all():
-            summed = inversion.lattice(self._log_laplace, np.where(rare, 1.0, rise), step, s)
-            log_success = np.where(rare, log_success, summed[0])
-            log_duration = np.where(rare, log_duration, summed[1])
-        log_mean = log_duration - log_success
-        if never.any():
-            free = self.trial_exponential(np.zeros(never.shape), s)
-            log_success = np.where(never, free.log_success, log_success)
-            log_mean = np.where(never, free.log_mean, log_mean)
-        return Trial(log_success, log_mean)
+        return trials.lattice(self, log_keep, step, s)
 
     def trial_waiting(self, law: WaitingTime, s: Any = 0.0) -> Trial:
         """Trial against a waiting time of any law; see :mod:`resetsgd.passage.waiting`."""
@@ -589,12 +438,4 @@ class PassageTime(ABC):
 
     def timescale(self) -> Array:
         """A typical time of arrival: 1/s where the transform has fallen by a factor e."""
-        arrive = self._log_laplace(np.zeros(self.shape))
-        low = np.full(self.shape, -1001.0)  # the first power of two that falls so far, above this
-        for width in (169.0, 13.0, 1.0):
-            powers = low + width * np.arange(1.0, 14.0).reshape(-1, *(1,) * len(self.shape))
-            fallen = arrive - self._log_laplace(np.exp2(np.minimum(powers, 1000.0))) >= 1.0
-            if width == 169.0 and not np.all(fallen[-1]):
-                raise NotConverged("timescale: the passage time has no scale within float64")
-            low = low + width * np.argmax(fallen, axis=0)
-        return np.asarray(np.exp2(-np.minimum(low + 1.0, 1000.0)))
+        return distribution.timescale(self._log_laplace, self.shape)

@@ -6,6 +6,7 @@ cancels or overflows before the result does.
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -13,9 +14,9 @@ import numpy as np
 from scipy import special
 
 from resetsgd import domain
-from resetsgd.domain import Array, Real, RealLike
+from resetsgd.domain import QUIET, Array, Real, RealLike
 from resetsgd.errors import DomainError
-from resetsgd.passage.base import QUIET, PassageTime
+from resetsgd.passage.base import PassageTime
 from resetsgd.passage.bessel_functions import (
     log_gamma_density,
     log_hyp,
@@ -23,8 +24,10 @@ from resetsgd.passage.bessel_functions import (
     ratio_i,
     ratio_k,
 )
-from resetsgd.passage.closed import Closed
+from resetsgd.passage.closed import Closed, scale_of_means
+from resetsgd.passage.elementary import each, ordinary, slope
 from resetsgd.passage.inversion import invert
+from resetsgd.passage.placed import Placed
 from resetsgd.passage.sided import InverseTable
 from resetsgd.processes import Bessel
 from resetsgd.protocols import Trial
@@ -39,11 +42,13 @@ _LATEST = 1e290
 def passage(process: Bessel, start: RealLike, target: Any, wall: Any) -> PassageTime:
     """The passage time for a kind of target; what ``first_passage`` calls."""
     if isinstance(target, tuple) or wall is not None:
-        raise DomainError("target", target, "one radius, without a wall")
+        from resetsgd.passage.equivalent import equivalent
+
+        return equivalent(process, start, target, wall)
     return BesselPassage(process, start, target)
 
 
-class BesselPassage(Closed):
+class BesselPassage(Placed, Closed):
     r"""First passage of :class:`~resetsgd.Bessel` to a radius.
 
     With :math:`\nu = 1 - d/2` and :math:`k = \sqrt{s/D}`, E[exp(-sT)] is
@@ -98,8 +103,7 @@ class BesselPassage(Closed):
         self._shape = domain.broadcast(
             dimension=d, diffusivity=process.diffusivity, start=r0, target=end
         )
-        if (r0 == end).any():
-            raise DomainError("start", start, f"different from the target, got {target!r}")
+        domain.gap(r0, end)
         self._inward = r0 > end
         if np.any(~self._inward & (d <= 0)):
             raise DomainError("target", target, "below the start for a dimension <= 0")
@@ -113,19 +117,13 @@ class BesselPassage(Closed):
         self._d = np.broadcast_to(d, shape)
         self._D = np.broadcast_to(np.asarray(process.diffusivity), shape)
         self._nu = np.broadcast_to(1.0 - 0.5 * d, shape)
+        parts = 0.5 * self._d, self._D, self._r, self._a
+        self._parts = parts if shape else tuple(map(float, parts))
         low, high = np.minimum(self._r, self._a), np.maximum(self._r, self._a)
         with np.errstate(divide="ignore", over="ignore"):
             close = high < 2.0 * np.where(low > 0, low, -1.0)
             apart = np.log1p(np.where(close, (high - low) / np.where(low > 0, low, 1.0), 0.0))
             self._log_ratio = np.where(close, apart, np.log(high) - np.log(low))
-
-    def __repr__(self) -> str:
-        return f"first_passage({self.process}, start={self.start}, target={self.target})"
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the parameters."""
-        return self._shape
 
     # Transform -------------------------------------------------------------------------------
 
@@ -269,6 +267,57 @@ class BesselPassage(Closed):
         """Variance abs(a⁴ - r0⁴)/(2 d² abs(d + 2) D²); ``inf`` from outside unless d < -2."""
         return domain.plain(np.asarray(self.std()) ** 2)
 
+    # Under exponential resetting -------------------------------------------------------------
+
+    def mean_exponential(self, rate: Any) -> Any:
+        """Mean under exponential waiting times; from inside not through the transform."""
+        if self._inward.any():
+            return super().mean_exponential(rate)
+        value, known = each(_mean_inside, *self._parts, rate), True
+        if type(value) is not float:
+            known = ~np.isnan(value)
+        return value if np.all(known) else np.where(known, value, super().mean_exponential(rate))
+
+    def timescale(self) -> Array:
+        """A typical time of arrival."""
+        scale = None if self._inward.any() else scale_of_means(self)
+        return super().timescale() if scale is None else scale
+
+    @QUIET
+    def slope_exponential(self, rate: Any) -> Any:
+        """d log(mean)/d log(rate); from inside exact also where it changes sign."""
+        if self._inward.any():
+            return super().slope_exponential(rate)
+        rate = np.asarray(rate, dtype=np.float64)
+        value = slope(_log_mean_inside, *self._parts, rate)
+        far = np.isnan(value)
+        if not far.any():
+            return value
+        if self._shape or not rate.shape:
+            return np.where(far, self._far_slope(rate), value)
+        value = np.array(value)
+        value[far] = self._far_slope(rate[far])
+        return value
+
+    def _far_slope(self, rate: Any) -> Any:
+        """The same where the arguments of the Bessel functions are large."""
+        half, D, r, a = self._parts
+        if not self._shape and half < 30.0 and 1e-3 * a < r < 0.8 * a:
+            k = np.sqrt(rate / D)
+            inner, outer = k * r, k * a
+            near, edge = np.minimum(inner, 1e6), np.minimum(outer, 1e6)
+            low, high = special.ive(half - 1.0, near), special.ive(half - 1.0, edge)
+            # (2h - 1) and (2h - 3) of the expansion in 1/z, whose constant drops out
+            curl = (2.0 * half - 1.0) * (2.0 * half - 3.0) / 8.0
+            rise = _steep(half, near, low, inner, curl)
+            fall = 0.5 * (_steep(half, edge, high, outer, curl) - rise)
+            log_f = np.log(low / high) + near - edge + (half - 1.0) * math.log(a / r)
+            value = fall / -np.expm1(np.where(outer > edge, -np.inf, log_f)) - 1.0
+            if np.isfinite(value).all():
+                return value
+        level, fall = -self._real(rate), rate * self._delay(rate)
+        return fall / -np.expm1(-level) - 1.0
+
     # Distribution ----------------------------------------------------------------------------
 
     @property
@@ -342,43 +391,11 @@ class BesselPassage(Closed):
         mirrored = domain.plain(np.where(escapes, 4.0 - self._d, self._d))
         process = Bessel(dimension=mirrored, diffusivity=self.process.diffusivity)
         law = BesselPassage(process, self.start, self.target)
-        return law, InverseTable(_Bounded(law))
 
+        def quantile(q: Any) -> Any:
+            return np.minimum(law.quantile(q), _LATEST)
 
-class _Bounded(PassageTime):
-    """A law whose quantiles are kept within float64, for tables."""
-
-    def __init__(self, law: BesselPassage) -> None:
-        self.law = law
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the parameters."""
-        return self.law.shape
-
-    def quantile(self, q: RealLike) -> Real:
-        """Quantile, at most the latest time that is drawn."""
-        return domain.plain(np.minimum(self.law.quantile(q), _LATEST))
-
-    def _log_laplace(self, s: Any) -> Any:
-        return self.law._log_laplace(s)
-
-    def _survival(self, t: Array) -> Any:
-        return self.law._survival(t)
-
-    def _cdf(self, t: Array) -> Any:
-        return self.law._cdf(t)
-
-    def log_mean(self) -> Real:
-        """That of the law."""
-        return self.law.log_mean()
-
-    def var(self) -> Real:
-        """That of the law."""
-        return self.law.var()
-
-    def _sample(self, n: int, generator: np.random.Generator) -> Array:
-        return InverseTable(self)(generator.random((n, *self.shape)))
+        return law, InverseTable(law.shape, quantile, law._cdf, law.survival)
 
 
 def _integral(ratio: Any, order: Any, low: Any, width: Any, count: int) -> Any:
@@ -390,3 +407,36 @@ def _integral(ratio: Any, order: Any, low: Any, width: Any, count: int) -> Any:
     weights = np.tile(0.5 * _WEIGHTS, count).reshape(place.shape)
     z = low * np.exp(width / count * place)
     return np.sum(weights * z * ratio(order, z), axis=0) * (width / count)
+
+
+def _steep(half: Any, z: Any, scaled: Any, full: Any, curl: Any) -> Any:
+    """z I_h(z)/I_(h-1)(z), by its expansion beyond z."""
+    value = z * special.ive(half, z) / scaled
+    return np.where(full > z, full - (half - 0.5) + curl / full, value)
+
+
+def _mean_inside(half: Any, D: Any, r: Any, a: Any, rate: Any) -> Any:
+    """Mean under exponential waiting times from inside, or NaN where k a is above 40.
+
+    (a² - r²)/4D times the divided difference of 0F1(h; q) between q = k² a²/4 and k² r²/4, over its
+    value at the latter: sums of positive terms, term by term from the last.
+    """
+    k = rate / D
+    inner, outer = 0.25 * r * (k * r), 0.25 * a * (k * a)
+    usual = outer.real < 400.0
+    ordinary(usual)
+    most = outer if type(outer) is float else np.max(outer.real, where=usual, initial=0.0)
+    value, slope = 0.0 * outer + 1.0, 0.0 * outer
+    for j in range(int(3.0 * math.sqrt(most)) + 24, 0, -1):
+        weight = 1.0 / ((half + (j - 1)) * j)
+        slope = weight * (outer * slope + value)
+        value = 1.0 + weight * inner * value
+    mean = 0.25 * (a - r) * ((a + r) / D) * (slope / value)
+    # where the distance leaves float64 the transform knows better
+    usual = usual & (mean.real > 1e-290) & (mean.real < 1e290)
+    return mean if ordinary(usual) else np.where(usual, mean, np.nan)
+
+
+def _log_mean_inside(*parts: Any) -> Any:
+    """Its logarithm, for complex rates."""
+    return np.log(_mean_inside(*parts))

@@ -17,7 +17,7 @@ import numpy as np
 from scipy import special
 
 from resetsgd.domain import Array
-from resetsgd.passage.linear_trap import log1p
+from resetsgd.passage.arrangements import horner, log1p
 
 __all__ = ["LARGE", "log_gamma_density", "log_hyp", "log_phi", "ratio_i", "ratio_k"]
 
@@ -50,13 +50,6 @@ def _debye() -> list[Array]:
     return [np.array([float(c) for c in poly]) for poly in logs]
 
 
-def _horner(coefficients: Array, p: Any) -> Any:
-    value = np.zeros_like(p)
-    for c in coefficients[::-1]:
-        value = value * p + c
-    return value
-
-
 def _debye_log(order: Any, x: Any, sign: float) -> Any:
     """log 0F1 (sign +1) or log phi (sign -1) for large orders."""
     z = x / order
@@ -65,7 +58,7 @@ def _debye_log(order: Any, x: Any, sign: float) -> Any:
     value = sign * order * (delta - log1p(0.5 * delta)) - 0.5 * log1p(delta)
     for k, poly in enumerate(_debye(), 1):
         # D_k(p) - D_k(1), p = 1/root: small against the leading term
-        value = value + (_horner(poly, 1.0 / root) - poly.sum()) / (sign * order) ** k
+        value = value + (horner(1.0 / root, poly) - poly.sum()) / (sign * order) ** k
     return value
 
 
@@ -75,7 +68,7 @@ def _debye_ratio(order: Any, x: Any, sign: float) -> Any:
     root = np.hypot(1.0, z)
     value = 1.0 / (1.0 + root) - sign / (2.0 * order * root**2)
     for k, poly in enumerate(_debye(), 1):
-        slope = _horner(poly[1:] * np.arange(1, len(poly)), 1.0 / root)
+        slope = horner(1.0 / root, poly[1:] * np.arange(1, len(poly)))
         value = value - sign * slope / root**3 / (order * (sign * order) ** k)
     return z * value
 

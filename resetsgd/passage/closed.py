@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from resetsgd.passage.base import QUIET, PassageTime
+from resetsgd.domain import QUIET, Array
+from resetsgd.passage.base import PassageTime
 
-__all__ = ["Closed"]
+__all__ = ["Closed", "scale_of_means"]
 
 
 class Closed(PassageTime):
@@ -23,3 +25,24 @@ class Closed(PassageTime):
         half = np.exp(0.5 * rise)
         value = np.where(rise > 700.0, half / positive * half, np.expm1(rise) / positive)
         return np.where(rate > 0, value, self.mean())
+
+
+def scale_of_means(law: PassageTime) -> Array | None:
+    """The scale of :meth:`PassageTime.timescale` from a few means under exponential resets.
+
+    For one law that is sure to arrive and whose means are fast; else None. The transform is
+    exp(-E) with E(s) = log(1 + s M(s)) concave from 0, so that at 2^j s it is at most
+    2^j E(s): steps of that size do not pass the first power of two at which E is 1.
+    """
+    if law.shape:
+        return None
+    mean = float(np.asarray(law.mean()))
+    if not 1e-280 < mean < 1e280:
+        return None
+    power = math.floor(-math.log2(mean)) - 1
+    for _ in range(60):
+        level = math.log1p(2.0**power * float(law.mean_exponential(2.0**power)))
+        if level >= 1.0:
+            return np.asarray(2.0**-power)
+        power += max(1, math.floor(-math.log2(level)))
+    return None

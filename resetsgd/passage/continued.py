@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from resetsgd import domain
-from resetsgd.domain import Array, Real
-from resetsgd.passage.base import QUIET, PassageTime
+from resetsgd.domain import QUIET, Array, Real
+from resetsgd.passage.arrangements import log1p
+from resetsgd.passage.base import PassageTime
 from resetsgd.passage.restart import Restarted, delayed, play, right_law
 from resetsgd.protocols import Protocol
 
@@ -82,7 +83,7 @@ class Continued(PassageTime):
     def _after(self, s: Any) -> Any:
         """log E[exp(-s (C + T'))], the overhead and what follows."""
         lost = self.protocol.lost
-        log_overhead = 0.0 if lost.none else np.log1p(-s * lost.lasting(s))
+        log_overhead = 0.0 if lost.none else log1p(-s * lost.lasting(s))
         return self.later._log_laplace(s) + log_overhead
 
     def _log_laplace(self, s: Any) -> Any:
@@ -94,7 +95,7 @@ class Continued(PassageTime):
         top = np.maximum(np.real(log_success), np.real(after))
         found = np.exp(log_success - top) + reset * np.exp(after - top)
         near = np.real(missing) < 0.5
-        value = np.where(near, np.log1p(-np.where(near, missing, 0.0)), np.log(found) + top)
+        value = np.where(near, log1p(-np.where(near, missing, 0.0)), np.log(found) + top)
         chance = np.where(np.isinf(np.real(duration)), self._chance(), value)
         return np.where(s == 0, chance, value)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from resetsgd.domain import Array
 
-__all__ = ["invert_windows"]
+__all__ = ["decade", "invert_windows"]
 
 _NODES = 40
 _WINDOW = 10.0
@@ -23,7 +23,7 @@ _MU, _ALPHA, _REACH = 6.0, 0.8, 5.0  # found by search; see the test of the cont
 
 
 @lru_cache(maxsize=1)
-def _hyperbola() -> tuple[Array, Array]:
+def decade() -> tuple[Array, Array]:
     """Nodes and weights for the window (1/10, 1], upper half."""
     step = _REACH / _NODES
     theta = (np.arange(_NODES) + 0.5) * step
@@ -54,7 +54,7 @@ def invert_windows(transform: Callable[[Any], Any], t: Array, which: Any) -> Arr
     -----
     **Source**: J. A. C. Weideman and L. N. Trefethen, Math. Comp. 76 (2007) 1341, section 4.
     """
-    nodes, weights = _hyperbola()
+    nodes, weights = decade()
     value = np.empty(t.shape)
     last = float(t.max(initial=0.0))
     window = np.floor(np.log(last / t) / np.log(_WINDOW)).astype(np.int64)

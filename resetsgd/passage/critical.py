@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.optimize import brentq
 
 from resetsgd import domain
-from resetsgd.domain import Array, RealLike
+from resetsgd.citations import bibtex
+from resetsgd.domain import Array
 from resetsgd.errors import DomainError, NotConverged
 from resetsgd.passage.base import PassageTime
 from resetsgd.passage.optimum import Optimum
 from resetsgd.protocols import Poisson, Protocol
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-__all__ = ["Landau", "PhaseDiagram", "Transition", "critical", "landau", "phase_diagram"]
+__all__ = ["Landau", "Transition", "critical", "landau", "of_shape", "protocol_class", "together"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +40,12 @@ class Landau:
     zeroth: float
     first: float
     second: float
+    sources: ClassVar[tuple[str, ...]] = ("pal2019landau",)
+    """Keys of ``resetsgd.citations``: where the formulas come from."""
+
+    def cite(self) -> str:
+        """BibTeX of the work that the formulas come from."""
+        return bibtex(self.sources)
 
     @property
     def rate(self) -> float:
@@ -124,6 +127,27 @@ class Transition:
     mean: float
     jump: float
     landau: Landau | None
+
+
+def protocol_class(protocol: object) -> None:
+    """Refuse what is not a protocol class."""
+    if not (isinstance(protocol, type) and issubclass(protocol, Protocol)):
+        raise DomainError("protocol", protocol, "a protocol class such as Poisson")
+
+
+def of_shape(made: Any, shape: tuple[int, ...]) -> PassageTime:
+    """The passage time, if it is one of this shape."""
+    if not isinstance(made, PassageTime) or made.shape != shape:
+        raise DomainError("build", made, f"a passage time of shape {shape} for arrays")
+    return made
+
+
+def together(asked: Callable[[], Any]) -> Any:
+    """What is asked of arrays, or None where something on the way takes numbers only."""
+    try:
+        return asked()
+    except (ValueError, TypeError, AttributeError, NotImplementedError, IndexError):
+        return None
 
 
 def critical(
@@ -210,8 +234,7 @@ class _Line:
         protocol: type[Protocol],
         settings: dict[str, Any],
     ) -> None:
-        if not (isinstance(protocol, type) and issubclass(protocol, Protocol)):
-            raise DomainError("protocol", protocol, "a protocol class such as Poisson")
+        protocol_class(protocol)
         self.build, self.protocol, self.settings = build, protocol, settings
         lost = settings.get("overhead", 0.0)
         self.overhead = float(lost.mean() if hasattr(lost, "rvs") else lost)
@@ -237,12 +260,9 @@ class _Line:
 
     def bars(self, x: Array) -> Array:
         """Bars of many values: at once where ``build`` takes arrays, else one by one."""
-        try:
-            made = self.build(x)  # type: ignore[arg-type]
-            if isinstance(made, PassageTime) and made.shape == x.shape:
-                return np.asarray(self._bar(made), dtype=np.float64)
-        except (ValueError, TypeError, AttributeError, NotImplementedError, IndexError):
-            pass
+        bars = together(lambda: self._bar(of_shape(self.build(x), x.shape)))  # type: ignore[arg-type]
+        if bars is not None:
+            return np.asarray(bars, dtype=np.float64)
         return np.array([self.bar(float(value)) for value in x])
 
     def crossing(self, low: float, high: float) -> float:
@@ -315,115 +335,3 @@ class _Line:
         if found.pays and found.first_order:
             return found.protocol.value
         return found.others[0][0] if found.others else optimum.protocol.value
-
-
-@dataclass(frozen=True)
-class PhaseDiagram:
-    """Where resetting pays, over two parameters.
-
-    Attributes
-    ----------
-    x, y : ndarray, shape (nx,), (ny,)
-        Values of the parameters.
-    parameter : ndarray, shape (ny, nx)
-        Optimal value of the protocol's parameter.
-    speedup : ndarray, shape (ny, nx)
-        Reset-free mean over the best one; ``inf`` where the former is infinite.
-    mean : ndarray, shape (ny, nx)
-        Mean at the optimum.
-    phase : ndarray of str, shape (ny, nx)
-        ``"no"``: resetting does not pay; ``"yes"``: it does, from rare resets on;
-        ``"first-order"``: a finite rate does although rare resets do not.
-    protocol : Protocol subclass
-        Who resets.
-    """
-
-    x: Array
-    y: Array
-    parameter: Array
-    speedup: Array
-    mean: Array
-    phase: Any
-    protocol: type[Protocol]
-
-    def plot(self, x: str = "x", y: str = "y", title: str | None = None) -> Figure:
-        """Draw the speedup and the borders between the phases.
-
-        Parameters
-        ----------
-        x, y : str
-            Names of the parameters, on the axes.
-        title : str, optional
-            Stands above the figure.
-        """
-        # Figures know passage times, not the other way round: loaded when one is asked for.
-        plots: Any = importlib.import_module("resetsgd.plots")
-        figure: Figure = plots.phase_diagram(self, x, y, title)
-        return figure
-
-
-def phase_diagram(
-    build: Callable[[Any, Any], PassageTime],
-    x: RealLike,
-    y: RealLike,
-    *,
-    protocol: type[Protocol] = Poisson,
-    **settings: Any,
-) -> PhaseDiagram:
-    """Map the optimum over two parameters.
-
-    Parameters
-    ----------
-    build : callable
-        From values of both parameters to a passage time. It is called with two arrays first; if it
-        does not take them, with pairs of numbers.
-    x, y : array, shape (nx,), (ny,)
-        Values of the parameters.
-    protocol : Protocol subclass, default Poisson
-        Who resets.
-    **settings
-        As in :meth:`PassageTime.best`.
-
-    Returns
-    -------
-    PhaseDiagram
-
-    Raises
-    ------
-    DomainError
-        If ``x`` or ``y`` is not a one-dimensional array of finite numbers, or the protocol or a
-        setting is not admissible.
-
-    Examples
-    --------
-    >>> import resetsgd as rs
-    >>> def build(speed, distance):
-    ...     return rs.first_passage(rs.DriftDiffusion(-speed, 1.0), start=distance, target=0.0)
-    >>> phase_diagram(build, [0.5, 1.0, 3.0], [1.0, 3.0]).phase
-    array([['yes', 'yes', 'no'],
-           ['yes', 'no', 'no']], dtype='<U11')
-    """
-    across = np.atleast_1d(np.asarray(domain.finite("x", x)))
-    up = np.atleast_1d(np.asarray(domain.finite("y", y)))
-    if across.ndim != 1 or up.ndim != 1:
-        raise DomainError("x, y", (across.shape, up.shape), "two one-dimensional arrays")
-    grid = np.meshgrid(across, up)
-    shape = grid[0].shape
-    parameter, speedup, mean = (np.empty(shape) for _ in range(3))
-    phase = np.full(shape, "no", dtype="<U11")
-    found: list[tuple[Any, Optimum]]
-    try:
-        law = build(*grid)
-        if law.shape != shape:
-            raise DomainError("build", law.shape, f"of shape {shape}")
-        found = [((), law.best(protocol, **settings))]
-    except (ValueError, TypeError, AttributeError, NotImplementedError):
-        found = [
-            (place, build(float(across[place[1]]), float(up[place[0]])).best(protocol, **settings))
-            for place in np.ndindex(shape)
-        ]
-    for place, best in found:
-        parameter[place], speedup[place] = best.protocol.value, best.speedup
-        mean[place] = best.mean
-        phase[place] = np.where(best.first_order, "first-order", np.where(best.pays, "yes", "no"))
-    return PhaseDiagram(across, up, parameter, speedup, mean, phase, protocol)

@@ -13,6 +13,7 @@ from resetsgd.domain import Real, RealLike
 from resetsgd.errors import DomainError
 from resetsgd.passage.base import PassageTime
 from resetsgd.passage.optimum import Optimum
+from resetsgd.passage.restart import refuse_settings
 from resetsgd.protocols import Protocol
 
 __all__ = ["Family"]
@@ -60,10 +61,8 @@ class Family:
     ) -> None:
         if not (isinstance(protocol, type) and issubclass(protocol, Protocol)):
             raise DomainError("protocol", protocol, "a protocol class such as Poisson")
-        unknown = sorted(set(fixed) - {item.name for item in fields(protocol)})
-        if unknown:
-            allowed = f"a parameter of {protocol.__name__}"
-            raise DomainError(unknown[0], fixed[unknown[0]], allowed)
+        known = {item.name for item in fields(protocol)}
+        refuse_settings(set(fixed) - known, fixed, f"a parameter of {protocol.__name__}")
         self.free, self.protocol, self.then, self.fixed = free, protocol, then, fixed
 
     def __repr__(self) -> str:

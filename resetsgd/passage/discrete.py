@@ -12,7 +12,7 @@ import numpy.typing as npt
 from resetsgd import domain
 from resetsgd.domain import Array
 from resetsgd.errors import DomainError
-from resetsgd.passage.lattice_law import Law
+from resetsgd.passage.lattice_law import Generate, Law
 from resetsgd.passage.lattice_time import LatticeTime
 
 __all__ = ["Discrete"]
@@ -125,7 +125,11 @@ class Discrete(LatticeTime):
 
     @cached_property
     def _table(self) -> Law:
-        return super()._table if self._function is not None else _Listed(self._mass, self._ratio)
+        return (
+            super()._table
+            if self._function is not None
+            else _Listed(self._generate, self._mass, self._ratio)
+        )
 
     def _generate(self, u: Array) -> tuple[Array, Array, Array]:
         with np.errstate(all="ignore"):
@@ -167,14 +171,16 @@ class _Listed(Law):
 
     Parameters
     ----------
+    generate : callable
+        The same law by its generating function, see ``Law``.
     mass : ndarray, shape (n,)
         P(N = 1), ..., P(N = n).
     ratio : float
         Of what follows.
     """
 
-    def __init__(self, mass: Array, ratio: float) -> None:
-        super().__init__(self._nothing, 1)
+    def __init__(self, generate: Generate, mass: Array, ratio: float) -> None:
+        super().__init__(generate, 1)
         self._mass, self._ratio = mass, ratio
         self._rest = float(mass[-1]) * ratio / (1.0 - ratio)
         arrived = np.concatenate([[0.0], np.cumsum(mass)])
@@ -183,10 +189,6 @@ class _Listed(Law):
         later = np.concatenate([np.cumsum(mass[::-1])[::-1], [0.0]])
         self._late, self._arrived = later + self._rest + self._never, arrived
         self._late[0] = 1.0
-
-    @staticmethod
-    def _nothing(u: Array) -> tuple[Array, Array, Array]:
-        raise NotImplementedError
 
     def _split(self, n: Array) -> tuple[Any, Any]:
         """The entry of the list, and the steps beyond it."""

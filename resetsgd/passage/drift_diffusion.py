@@ -13,9 +13,9 @@ import numpy as np
 from scipy import special
 
 from resetsgd import domain
-from resetsgd.domain import Array, Real, RealLike
-from resetsgd.errors import DomainError
+from resetsgd.domain import QUIET, Array, Real, RealLike
 from resetsgd.passage.arrangements import (
+    ENDLESS,
     difference_ratio,
     erfcx_difference_ratio,
     exp_excess,
@@ -23,8 +23,9 @@ from resetsgd.passage.arrangements import (
     sinh_excess,
     tilted_difference,
 )
-from resetsgd.passage.base import QUIET, PassageTime
+from resetsgd.passage.base import PassageTime
 from resetsgd.passage.inversion import integrate
+from resetsgd.passage.placed import Placed
 from resetsgd.processes import DriftDiffusion
 from resetsgd.protocols import Trial
 
@@ -46,7 +47,7 @@ def passage(process: DriftDiffusion, start: RealLike, target: Any, wall: Any) ->
     return DriftDiffusionPassage(process, start, target)
 
 
-class DriftDiffusionPassage(PassageTime):
+class DriftDiffusionPassage(Placed, PassageTime):
     r"""First passage of :class:`~resetsgd.DriftDiffusion` to a point.
 
     With L the distance to the target, v the drift velocity toward it and D the diffusivity, the
@@ -93,30 +94,13 @@ class DriftDiffusionPassage(PassageTime):
         )
         self.process = process
         self.start, self.target = x0, end
-        if not self._shape and isinstance(x0, float) and isinstance(end, float):
-            wide: Any = np.float64(abs(x0 - end))
-        else:
-            with np.errstate(over="ignore"):
-                wide = np.abs(np.asarray(x0) - end)
-        if not wide.all():
-            raise DomainError("start", start, f"different from the target {target!r}")
-        if wide.max() == np.inf:
-            raise DomainError("start", start, "within the float64 range of the target")
-        self._L = wide
+        self._L: Any = np.abs(domain.gap(x0, end))
         # toward the target: positive
         self._v = np.where(np.less(x0, end), 1.0, -1.0)[()] * process.drift
         self._D = np.float64(process.diffusivity)
         self._speed, self._noise = np.abs(self._v), np.sqrt(self._D)
         toward = self._v > 0
         self._all_toward, self._all_away = bool(toward.all()), not toward.any()
-
-    def __repr__(self) -> str:
-        return f"first_passage({self.process}, start={self.start}, target={self.target})"
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the parameters."""
-        return self._shape
 
     @property
     def peclet(self) -> Real:
@@ -265,9 +249,11 @@ class DriftDiffusionPassage(PassageTime):
         width = np.sqrt(2.0 * self._D) * np.sqrt(tau)
         x = (self._L - speed * tau) / width / _SQRT2
         gap = _SQRT2 * speed * tau / width
-        ratio = difference_ratio(x, gap)  # difference / gap, finite at gap = 0
+        # L/v times the difference; difference / gap is finite at gap = 0
+        bounded = np.minimum(gap, ENDLESS)
+        near, far = _SQRT2 * tau / width, bounded / np.where(speed > 0, speed, 1.0)
         arrive = np.where(self._v < 0, np.exp(-speed / self._D * self._L), 1.0)
-        return arrive * self._L * (_SQRT2 * tau / width) * ratio
+        return arrive * self._L * np.where(gap <= 1.0, near, far) * difference_ratio(x, bounded)
 
     def trial_fixed(self, period: Any, s: Any = 0.0) -> Trial:
         """Trial against a fixed waiting time.

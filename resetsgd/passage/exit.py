@@ -16,28 +16,31 @@ from typing import Any
 
 import numpy as np
 
+from resetsgd.passage.arrangements import log1p, log_sum
+from resetsgd.passage.elementary import choose, exp, expm1, hypot, pick, sqrt
 from resetsgd.passage.hyperbolic import (
     NODES,
     WEIGHTS,
     average,
     end_excess,
-    log1p,
-    log_sum,
-    masked,
     mean_density,
     mean_rest,
     product_over,
     ramp,
     rise,
+    rise_even,
+    sinhc,
     start_excess,
     var_density,
     var_rest,
 )
 
-__all__ = ["Stretch", "Wave"]
+__all__ = ["Stretch", "Wave", "close_mean"]
 
 _CLOSE = 3.0
 """Below this width, in units of 1/k, a difference is the average of its derivative."""
+_THIN = 1e20
+"""Width, in units of 1/k, up to which shares are ratios of ramps, which would underflow beyond."""
 _CAPS = (3.0, 6.0, 12.0, 24.0, 48.0)
 """Edges of the panels of an integral over s, in (k - |g|) L."""
 _CHUNK = 4096
@@ -48,32 +51,31 @@ class Stretch:
 
     Parameters
     ----------
-    below, above : ndarray
+    below, above : float or ndarray
         Distances to the lower and to the upper end.
-    drift, diffusivity : ndarray
+    drift, diffusivity : float or ndarray
         Of the process; positive drift points up.
     """
 
     def __init__(self, below: Any, above: Any, drift: Any, diffusivity: Any) -> None:
         self.below, self.above = below, above
         self.drift, self.D = drift, diffusivity
-        with np.errstate(over="ignore"):
-            self.whole = below + above
-        self.speed = np.abs(drift)
+        self.whole = below + above
+        self.speed = abs(drift)
 
     def wave(self, s: Any) -> Wave:
         """Solutions at s; k - |g| = (s/D)/(k + |g|) is not taken as a difference."""
-        if np.iscomplexobj(s):
+        if type(s) is not float and np.iscomplexobj(s):
             root = np.sqrt(self.drift**2 + 4.0 * self.D * s)
         else:
-            root = np.hypot(self.speed, 2.0 * np.sqrt(self.D) * np.sqrt(s))
+            root = hypot(self.speed, 2.0 * sqrt(self.D) * sqrt(s))
         total = root + self.speed
-        return Wave(self, root, 2.0 * (s / np.where(total == 0, 1.0, total)))
+        return Wave(self, root, 2.0 * (s / pick(total == 0, 1.0, total)))
 
     def mean(self) -> Any:
         """Mean exit time: the transform of the survival at s = 0, where k = |g|."""
-        towards = np.where(self.drift >= 0, self.below, self.above)
-        ahead = np.where(self.drift >= 0, self.above, self.below)
+        up = self.drift >= 0
+        towards, ahead = pick(up, self.below, self.above), pick(up, self.above, self.below)
         twice = self.speed / self.D
         p, q = twice * towards, twice * ahead
         ends = ramp(q) * towards * start_excess(p) + ramp(p) * ahead * end_excess(q)
@@ -160,6 +162,21 @@ class Stretch:
         return value.reshape(parts[0].shape)
 
 
+def close_mean(below: Any, above: Any, drift: Any, D: Any, s: Any) -> Any:
+    """Transform of the survival over that of the density for 2 k L < 3/2: even in k.
+
+    With S(z) = sinh(z)/z the transform of the density is
+    [exp(-g l) h S(k h) + exp(g h) l S(k l)]/(L S(k L)), and S(k L) drops out.
+    """
+    g, square = 0.5 * drift / D, s / D
+    wave = 0.25 * (drift / D) ** 2 + square
+    of_low, of_high = sinhc(wave * below * below), sinhc(wave * above * above)
+    down, up = exp(-g * below) * of_high, exp(g * above) * of_low
+    inner = down * below * rise_even(2.0 * g * below, square * below * below)
+    inner = inner + up * above * rise_even(-2.0 * g * above, square * above * above)
+    return below / D * above * (inner / (down * above + up * below))
+
+
 class Wave:
     """Exponents of the two solutions at one s, and what follows from them.
 
@@ -178,7 +195,7 @@ class Wave:
         self.low = product_over(stretch.below, root, stretch.D)  # 2 k l
         self.high = product_over(stretch.above, root, stretch.D)
         self.both = product_over(stretch.whole, root, stretch.D)
-        self.thin = np.abs(self.both) < 1.0
+        self.thin = abs(self.both) < _THIN
         self.drop, self.back = self._exponents(stretch.below)  # (k + g) l, (k - g) l
         self.forth, self.climb = self._exponents(stretch.above)  # (k + g) h, (k - g) h
 
@@ -188,19 +205,31 @@ class Wave:
         fast = product_over(distance, 0.5 * self.root + 0.5 * at.speed, at.D)
         rest = distance * self.slow
         up = at.drift >= 0
-        return np.where(up, fast, rest), np.where(up, rest, fast)
+        return pick(up, fast, rest), pick(up, rest, fast)
+
+    @cached_property
+    def ramps(self) -> tuple[Any, Any, Any]:
+        """(1 - exp(-z))/z of 2 k l, 2 k h and 2 k L."""
+        return ramp(self.low), ramp(self.high), ramp(self.both)
 
     @cached_property
     def shares(self) -> tuple[Any, Any]:
         """(1 - exp(-2 k h))/(1 - exp(-2 k L)) and the same of l, in this order."""
-        at = self.stretch
+        whole = self.stretch.whole
+        of_low, of_high, of_both = self.ramps
 
-        def share(x: Any, twice: Any) -> Any:
-            near = (x / at.whole) * (ramp(twice) / ramp(self.both))
-            full = np.where(self.thin, 1.0, self.both)
-            return np.where(self.thin, near, np.expm1(-twice) / np.expm1(-full))
+        def share(x: Any, twice: Any, ratio: Any) -> Any:
+            return choose(
+                self.thin,
+                lambda x, whole, ratio, twice, both: (x / whole) * ratio,
+                lambda x, whole, ratio, twice, both: expm1(-twice) / expm1(-both),
+                x, whole, ratio, twice, self.both,
+            )  # fmt: skip
 
-        return share(at.above, self.high), share(at.below, self.low)
+        return (
+            share(self.stretch.above, self.high, of_high / of_both),
+            share(self.stretch.below, self.low, of_low / of_both),
+        )
 
     def log_side(self, side: str) -> Any:
         """log of the transform at a side: a sum of negative terms."""
@@ -216,7 +245,11 @@ class Wave:
         """The transform at a side."""
         of_high, of_low = self.shares
         lower = side == "lower"
-        return np.exp(-self.drop) * of_high if lower else np.exp(-self.climb) * of_low
+        return exp(-self.drop) * of_high if lower else exp(-self.climb) * of_low
+
+    def total(self) -> Any:
+        """The transform."""
+        return self.at("lower") + self.at("upper")
 
     def log_total(self) -> Any:
         """log of the transform, as a sum over the sides: for f not next to 1."""
@@ -226,14 +259,21 @@ class Wave:
         """Transform of the survival function, (1 - f)/s; at s = 0 the mean."""
         at = self.stretch
         down, up = rise(self.drop, self.back), rise(self.climb, self.forth)
-        of_high, of_low = self.shares
-        full = np.where(self.thin, self.both, 0.0)
-        ends = ramp(self.high) * at.below * down + ramp(self.low) * at.above * up
-        near = (at.below / at.whole) * product_over(ends, at.above, at.D) / ramp(full)
-        root = np.where(self.thin, 1.0, self.root)
-        far = of_high * (at.below / root) * (self.low * down)
-        far = far + of_low * (at.above / root) * (self.high * up)
-        return np.where(self.thin, near, far)
+        of_low, of_high, of_both = self.ramps
+        ends = of_high * at.below * down + of_low * at.above * up
+
+        def thin(below: Any, above: Any, whole: Any, D: Any, ends: Any, *rest: Any) -> Any:
+            return (below / whole) * product_over(ends, above, D) / rest[0]
+
+        def wide(below: Any, above: Any, *rest: Any) -> Any:
+            high_share, low_share, root, low, high, down, up = rest[4:]
+            value = high_share * (below / root) * (low * down)
+            return value + low_share * (above / root) * (high * up)
+
+        more = (*self.shares, self.root, self.low, self.high, down, up)
+        return choose(
+            self.thin, thin, wide, at.below, at.above, at.whole, at.D, ends, of_both, *more
+        )
 
     # Moments at real s -----------------------------------------------------------------------
 
@@ -250,13 +290,13 @@ class Wave:
         ends = self._ends(side)
 
         def near(x: Any, y: Any, kx: Any, ky: Any, root: Any, D: Any) -> Any:
-            mean = average(lambda u: (y + u * x) * mean_density(ky + u * kx), x)
+            mean = average(lambda u: (y + u * x) * mean_density(ky + u * kx), kx)
             return product_over(0.5 * x, mean, D)
 
         def far(x: Any, y: Any, kx: Any, ky: Any, root: Any, D: Any) -> Any:
             return (x - (mean_rest(ky) - mean_rest(ky + kx)) * (2.0 * D / root)) / root
 
-        return masked(ends[2] < _CLOSE, near, far, *ends)
+        return choose(ends[2] < _CLOSE, near, far, *ends)
 
     def spread_side(self, side: str) -> Any:
         """Variance of the law at a side, tilted by exp(-sT)."""
@@ -264,7 +304,7 @@ class Wave:
 
         def near(x: Any, y: Any, kx: Any, ky: Any, root: Any, D: Any) -> Any:
             full = x + y
-            mean = average(lambda u: ((y + u * x) / full) ** 3 * var_density(ky + u * kx), x)
+            mean = average(lambda u: ((y + u * x) / full) ** 3 * var_density(ky + u * kx), kx)
             unit = product_over(full, full, D)
             return 0.25 * (x / full) * unit * (unit * mean)
 
@@ -273,7 +313,7 @@ class Wave:
             rest = x - (var_rest(ky) - var_rest(ky + kx)) * length
             return rest / root * (length / root)
 
-        return masked(ends[2] < _CLOSE, near, far, *ends)
+        return choose(ends[2] < _CLOSE, near, far, *ends)
 
     @cached_property
     def tilted(self) -> tuple[Any, Any]:

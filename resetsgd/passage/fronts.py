@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from resetsgd import domain
-from resetsgd.domain import Array
+from resetsgd.domain import QUIET, Array
 from resetsgd.errors import NotConverged
-from resetsgd.passage.base import QUIET, PassageTime
+from resetsgd.passage import trials
+from resetsgd.passage.base import PassageTime
 from resetsgd.passage.closed import Closed
 from resetsgd.passage.inversion import integrate
 from resetsgd.passage.sums import ROUND, Coins, spent
@@ -135,11 +136,7 @@ class Fronted(Closed):
         duration = duration + spent(tau, s) * self._not_before(tau)
         log_success = np.log(success)
         log_mean = np.where(success == 0, np.inf, np.log(duration) - log_success)
-        if infinite.any():
-            free = self.trial_exponential(np.zeros(shape), s)
-            log_success = np.where(infinite, free.log_success, log_success)
-            log_mean = np.where(infinite, free.log_mean, log_mean)
-        return Trial(log_success, log_mean)
+        return trials.unless_endless(self, Trial(log_success, log_mean), infinite, s)
 
     @QUIET
     def restricted_mean(self, tau: Any) -> Any:
@@ -183,6 +180,8 @@ class Fronted(Closed):
         if any(isinstance(value, tuple) for value in settings.values()):
             return optimum
         for time in np.unique(np.asarray(self._atoms()[0])):
+            if time < np.finfo(np.float64).tiny:  # its frequency is beyond float64
+                continue
             after = family.at_frequency(1.0 / float(time * (1.0 + 4.0 * ROUND)), **settings)
             mean = float(np.asarray(self.under(after).mean()))
             if np.isfinite(mean) and not optimum.mean <= mean * (1.0 + 1e-12):
@@ -210,15 +209,12 @@ class Fronted(Closed):
         log_success, log_duration = (np.empty(log_keep.shape, dtype) for _ in range(2))
         for spacing, at in {(float(a), b.item()) for a, b in zip(step.flat, s.flat, strict=True)}:
             here = (step == spacing) & (s == at)
+            if not here.any():
+                raise NotConverged(f"coins: s = {at} is not a number in float64; change the units")
             pair = self._coins(log_keep[here], spacing, at, look_first)
             log_success[here], log_duration[here] = pair
         log_mean = log_duration - log_success
-        never = log_keep == 0
-        if never.any():
-            free = self.trial_exponential(np.zeros(never.shape), s)
-            log_success = np.where(never, free.log_success, log_success)
-            log_mean = np.where(never, free.log_mean, log_mean)
-        return Trial(log_success, log_mean)
+        return trials.unless_endless(self, Trial(log_success, log_mean), log_keep == 0, s)
 
     def _coins(self, log_keep: Any, step: float, s: Any, look_first: bool) -> tuple[Any, Any]:
         """Logarithms of success and duration for coins of one spacing and one s."""

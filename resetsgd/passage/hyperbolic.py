@@ -7,6 +7,7 @@ functions that a transform needs also take complex ones with real part >= 0.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,25 +15,26 @@ import numpy as np
 from scipy import special
 
 from resetsgd.domain import Array
-from resetsgd.passage.arrangements import sinh_excess
+from resetsgd.passage.arrangements import horner, sinh_excess
+from resetsgd.passage.elementary import everywhere, exp, expm1, ordinary, pick
 
 __all__ = [
     "NODES",
     "WEIGHTS",
     "along_nodes",
     "average",
+    "cosh",
     "end_excess",
     "fall_moment",
-    "log1p",
     "log_scaled",
-    "log_sum",
-    "masked",
     "mean_density",
     "mean_rest",
     "product_over",
     "ramp",
     "rise",
+    "rise_even",
     "scale",
+    "sinhc",
     "start_excess",
     "units",
     "var_density",
@@ -46,21 +48,40 @@ NODES, WEIGHTS = (
 """Gauss points and weights on (0, 1)."""
 
 _FACTORIAL = special.factorial(np.arange(20))
+_END_SERIES = [float((-1.0) ** k / _FACTORIAL[k]) for k in range(15, 1, -1)]
+_START_SERIES = [float(1.0 / _FACTORIAL[k]) for k in range(18, 1, -1)]
+_RISE_SERIES = [float(1.0 / special.factorial(k)) for k in range(20, 1, -1)]
+_RAMP_FALL = [k * (-1.0) ** (k + 1) / math.factorial(k + 1) for k in range(1, 13)]
+_SINHC = [1.0 / math.factorial(2 * k + 1) for k in range(10)]
+_COSH = [1.0 / math.factorial(2 * k) for k in range(10)]
+_TAME = 1e20
+"""Up to this factor from one nothing leaves float64 in units as they are."""
 _DROP = [
     ((9.0**n - 1) / 4 + 2 * n - 4 * n * (2 * n - 1)) / special.factorial(2 * n)
     for n in range(3, 25)
 ]
 
 
+def _tame(x: Any) -> bool:
+    """Whether what is not zero is of a size that needs no other units."""
+    if type(x) is float:
+        return 1.0 / _TAME < x < _TAME or x == 0.0
+    return everywhere(((x > 1.0 / _TAME) & (x < _TAME)) | (x == 0.0))
+
+
 def units(length: Any, D: Any, drift: Any, s: Any) -> tuple[Any, Any]:
     """Exponents of two of a length and a time unit in which nothing leaves float64.
 
-    The time is L²/D, or less where drift or s are so large that they would not fit. Scaling by
+    Zeros where all are of a moderate size; other floats are not scaled but go on as arrays. Else
+    the time is L²/D, or less where drift or s are so large that they would not fit. Scaling by
     powers of two is exact.
     """
-    size = np.maximum(np.abs(np.real(s)), np.abs(np.imag(s)))
+    size = s if type(s) is float else np.maximum(np.abs(np.real(s)), np.abs(np.imag(s)))
+    tame = _tame(length) and _tame(D) and _tame(abs(drift)) and _tame(size)
+    if tame or (type(length) is float and ordinary(tame)):
+        return 0, 0
     of_length, of_D, of_drift, of_s = (
-        np.frexp(part)[1].astype(np.int64) for part in (length, D, np.abs(drift), size)
+        np.frexp(part)[1].astype(np.int64) for part in map(np.asarray, (length, D, drift, size))
     )
     of_length = of_length - 1  # lengths in [1, 2): a tiny distance is not made smaller
     time = 2 * of_length - of_D
@@ -70,6 +91,8 @@ def units(length: Any, D: Any, drift: Any, s: Any) -> tuple[Any, Any]:
 
 def scale(x: Any, power: Any) -> Any:
     """x times a power of two, for real or complex x."""
+    if type(power) is int and power == 0:
+        return x
     power = np.clip(power, -5000, 5000).astype(np.int32)
     if np.iscomplexobj(x):
         return np.ldexp(np.real(x), power) + 1j * np.ldexp(np.imag(x), power)
@@ -94,88 +117,115 @@ def average(function: Callable[[Any], Any], like: Any) -> Any:
     return np.tensordot(WEIGHTS, function(along_nodes(like)), axes=1)
 
 
-def masked(mask: Any, near: Callable[..., Any], far: Callable[..., Any], *arrays: Any) -> Array:
-    """One function of the arrays where the mask holds, another elsewhere, each only there."""
-    mask, *parts = np.broadcast_arrays(mask, *arrays)
-    value = np.empty(mask.shape)
-    for place, function in ((mask, near), (~mask, far)):
-        if place.any():
-            value[place] = function(*(part[place] for part in parts))
-    return value
-
-
 def product_over(x: Any, y: Any, divisor: Any) -> Any:
     """x y / divisor without leaving float64 before the result does."""
     ratio = y / divisor
-    size = np.abs(ratio)
+    size = abs(ratio)
+    if type(ratio) is float:
+        if 1e-290 < size < 1e300 or y == 0.0:
+            return x * ratio
+        return (x / math.sqrt(divisor)) * (y / math.sqrt(divisor))
     safe = (size < 1e300) & ((size > 1e-290) | (y == 0))
+    if safe.all():
+        return x * ratio
     split = (x / np.sqrt(divisor)) * (y / np.sqrt(divisor))
     return np.where(safe, x * np.where(safe, ratio, 1.0), split)
 
 
-def log1p(z: Any) -> Any:
-    """log(1 + z), with the digits of the real part also for small complex z."""
-    if not np.iscomplexobj(z):
-        return np.log1p(z)
-    x, y = np.real(z), np.imag(z)
-    real = 0.5 * np.log1p(2.0 * x + x * x + y * y)
-    return real + 1j * np.arctan2(y, 1.0 + x)
-
-
-def log_sum(a: Any, b: Any) -> Any:
-    """log(exp(a) + exp(b)) for real or complex a, b."""
-    swap = np.real(a) < np.real(b)
-    high, low = np.where(swap, b, a), np.where(swap, a, b)
-    gap = np.where(np.isneginf(np.real(low)), -np.inf, low - high)
-    return high + log1p(np.exp(gap))
-
-
 def ramp(y: Any) -> Any:
     """(1 - exp(-y))/y, which is 1 at 0."""
-    safe = np.where(y == 0, 1.0, y)
-    return np.where(y == 0, 1.0, -np.expm1(-safe) / safe)
+    if type(y) is float:
+        return -math.expm1(-y) / y if y else 1.0
+    zero = y == 0
+    if np.iscomplexobj(y) and (np.abs(y.imag) <= 1e-9 * y.real).all():
+        # a step for a derivative, which would be lost against the quotient
+        real = np.where(zero, 1.0, y.real)
+        value = -np.expm1(-real) / real
+        fall = (value - np.exp(-real)) / real
+        fall = np.where(real < 0.25, horner(np.minimum(real, 0.25), _RAMP_FALL), fall)
+        return np.where(zero, 1.0, value - 1j * (y.imag * fall))
+    if not zero.any():
+        return -np.expm1(-y) / y
+    safe = np.where(zero, 1.0, y)
+    return np.where(zero, 1.0, -np.expm1(-safe) / safe)
 
 
 def rise(p: Any, q: Any) -> Any:
     """[ramp(p) - exp(-p) ramp(q)]/(p + q): integral of (1-u) exp(-p u) ramp((p+q)(1-u)).
 
     With p = (k + g) x and q = (k - g) x it is exp(-k x)/(k x²) times the integral of
-    exp(-g z) sinh(k (x - z)) over (0, x).
+    exp(-g z) sinh(k (x - z)) over (0, x). Where p + q is small it is exp(-p) times the divided
+    difference of (exp(z) - 1)/z between -q and p, summed as a series.
     """
-    p, q = np.broadcast_arrays(p, q)
     both = p + q
-    near = np.abs(both) < 2.0
-    value = (ramp(p) - np.exp(-p) * ramp(q)) / np.where(near, 1.0, both)
+    if type(both) is float:
+        if both < 1.5:
+            return math.exp(-p) * _divided(p, -q)
+        return (ramp(p) - math.exp(-p) * ramp(q)) / both
+    p, q = np.broadcast_arrays(p, q)
+    near = np.abs(both) < 1.5
+    value = np.asarray((ramp(p) - np.exp(-p) * ramp(q)) / np.where(near, 1.0, both))
     if near.any():
-        start, width = p[near], both[near]
-        value = np.asarray(value)
-        value[near] = average(
-            lambda u: (1.0 - u) * np.exp(-start * u) * ramp(width * (1.0 - u)), start
-        )
+        start, end = p[near], q[near]
+        if np.iscomplexobj(start) and np.any(np.abs(start - end) > np.abs(start + end)):
+            width = both[near]  # left of zero they may be far apart
+            value[near] = average(
+                lambda u: (1.0 - u) * np.exp(-start * u) * ramp(width * (1.0 - u)), start
+            )
+        else:
+            value[near] = np.exp(-start) * _divided(start, -end)
     return value
+
+
+def rise_even(total: Any, product: Any) -> Any:
+    """exp(p) times :func:`rise` from p - q and p q, for abs(p) + abs(q) < 2: even in k."""
+    before, now, value = 0.0 * total, 1.0 + 0.0 * total, 0.0 * total
+    for c in reversed(_RISE_SERIES):
+        value = value + c * now
+        before, now = now, total * now + product * before
+    return value
+
+
+def sinhc(square: Any) -> Any:
+    """sinh(z)/z from z² below 1."""
+    return horner(square, _SINHC)
+
+
+def cosh(square: Any) -> Any:
+    """cosh(z) from z² below 1."""
+    return horner(square, _COSH)
+
+
+def _divided(a: Any, b: Any) -> Any:
+    """Divided difference of (exp(z) - 1)/z between a and b, for a - b < 2."""
+    value, slope = 0.0 * a, 0.0 * a
+    for c in _RISE_SERIES:
+        value = value * a + c
+        slope = slope * b + value
+    return slope
 
 
 def end_excess(q: Any) -> Any:
     """(exp(-q) - 1 + q)/q², which is 1/2 at 0."""
     small = q < 0.5
-    near = np.where(small, q, 0.0)
-    series = np.zeros_like(near)
-    for k in range(15, 1, -1):
-        series = series * -near + 1.0 / _FACTORIAL[k]
-    far = np.where(small, 1.0, q)
-    return np.where(small, series, (np.expm1(-far) / far + 1.0) / far)
+    near = pick(small, q, 0.0)
+    far = pick(small, 1.0, q)
+    series = 0.0 * near
+    for c in _END_SERIES:
+        series = series * near + c
+    return pick(small, series, (expm1(-far) / far + 1.0) / far)
 
 
 def start_excess(p: Any) -> Any:
     """(1 - exp(-p) - p exp(-p))/p², which is 1/2 at 0."""
     small = p < 1.0
-    near = np.where(small, p, 0.0)
-    series = np.zeros_like(near)
-    for k in range(18, 1, -1):
-        series = series * near + 1.0 / _FACTORIAL[k]
-    far = np.where(small, 1.0, np.minimum(p, 1e300))
-    wide = (-np.expm1(-far) / far - np.exp(-far)) / far
-    return np.where(small, np.exp(-near) * series, wide)
+    near = pick(small, p, 0.0)
+    far = pick(small, 1.0, p)
+    series = 0.0 * near
+    for c in _START_SERIES:
+        series = series * near + c
+    wide = (-expm1(-far) / far - exp(-far)) / far
+    return pick(small, exp(-near) * series, wide)
 
 
 def fall_moment(z: Any) -> Any:

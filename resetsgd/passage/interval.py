@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 
 from resetsgd import domain
-from resetsgd.domain import Real, RealLike
+from resetsgd.domain import QUIET, Array, Real, RealLike
 from resetsgd.errors import DomainError
-from resetsgd.passage.arrangements import exp_excess, sinh_excess
-from resetsgd.passage.base import QUIET
-from resetsgd.passage.exit import Stretch, Wave
-from resetsgd.passage.hyperbolic import log1p, log_scaled, scale, units
+from resetsgd.passage.arrangements import exp_excess, log1p, sinh_excess
+from resetsgd.passage.closed import scale_of_means
+from resetsgd.passage.elementary import choose, each, ordinary, slope
+from resetsgd.passage.exit import Stretch, Wave, close_mean
+from resetsgd.passage.hyperbolic import log_scaled, product_over, scale, units
 from resetsgd.passage.interval_law import IntervalLaw
+from resetsgd.passage.placed import Placed
 from resetsgd.passage.sided import Sided, Splitting
 from resetsgd.processes import DriftDiffusion
 from resetsgd.protocols import Trial
@@ -21,7 +23,7 @@ from resetsgd.protocols import Trial
 __all__ = ["IntervalPassage"]
 
 
-class IntervalPassage(IntervalLaw, Sided):
+class IntervalPassage(Placed, IntervalLaw, Sided):
     r"""First passage of :class:`~resetsgd.DriftDiffusion` out of an interval, at either end.
 
     With l and h the distances to the lower and the upper end, L = l + h,
@@ -77,22 +79,15 @@ class IntervalPassage(IntervalLaw, Sided):
             below, above = place - low, high - place
         if not (np.all(below > 0) and np.all(above > 0)):
             raise DomainError("start", start, f"strictly between the ends of the target {target!r}")
-        self._stretch = Stretch(
-            below, above, np.asarray(process.drift), np.asarray(process.diffusivity)
-        )
+        parts = below, above, np.asarray(process.drift), np.asarray(process.diffusivity)
+        with np.errstate(over="ignore"):
+            self._stretch = Stretch(*parts)
+        self._parts = parts if self._shape else tuple(map(float, parts))
         if not np.isfinite(self._stretch.whole).all():
             raise DomainError("target", target, "an interval whose length is within float64")
         self.process = process
         self.start = domain.plain(place)
         self.target = (domain.plain(low), domain.plain(high))
-
-    def __repr__(self) -> str:
-        return f"first_passage({self.process}, start={self.start}, target={self.target})"
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the parameters."""
-        return self._shape
 
     def _like(self, value: Any) -> Real:
         return domain.plain(np.broadcast_to(value, self._shape))
@@ -100,12 +95,7 @@ class IntervalPassage(IntervalLaw, Sided):
     def _at(self, s: Any) -> tuple[Stretch, Any, Any]:
         """The stretch and s in units in which nothing overflows, and the exponent of the time."""
         at = self._stretch
-        length, time = units(at.whole, at.D, at.drift, s)
-        drift = scale(at.drift, time - length)
-        # beyond Péclet number 1e100 nothing but the variance would change, by that factor
-        D = np.maximum(scale(at.D, time - 2 * length), np.maximum(1e-100 * np.abs(drift), 1e-290))
-        stretch = Stretch(scale(at.below, -length), scale(at.above, -length), drift, D)
-        return stretch, scale(s, time), time
+        return _scaled(at.below, at.above, at.drift, at.D, s)
 
     def _free(self) -> tuple[Wave, Any]:
         """The wave at s = 0, and the exponent of the time unit."""
@@ -153,11 +143,10 @@ class IntervalPassage(IntervalLaw, Sided):
 
     # Moments ---------------------------------------------------------------------------------
 
-    @QUIET
     def mean(self) -> Real:
         """Mean exit time."""
-        stretch, _, time = self._at(np.zeros(()))
-        return self._like(scale(stretch.mean(), time))
+        mean = each(_mean, *self._parts)
+        return mean if type(mean) is float else self._like(mean)
 
     @QUIET
     def log_mean(self) -> Real:
@@ -189,6 +178,11 @@ class IntervalPassage(IntervalLaw, Sided):
         wave, time = self._free()
         return scale(wave.spread_side(side), 2 * time)
 
+    def timescale(self) -> Array:
+        """A typical time of arrival."""
+        scale = scale_of_means(self)
+        return super().timescale() if scale is None else scale
+
     # Under exponential resetting -------------------------------------------------------------
 
     @QUIET
@@ -214,20 +208,14 @@ class IntervalPassage(IntervalLaw, Sided):
             log_mean = np.where(near, np.log(late) + exponent + 1j * tilt * slope, log_mean)
         return Trial(log_f, log_mean + time * np.log(2.0))
 
-    @QUIET
     def mean_exponential(self, rate: Any) -> Any:
         """Mean under exponential waiting times."""
-        stretch, rate, time = self._at(np.asarray(rate, dtype=np.float64))
-        log_f, late = _exponent_and_late(stretch, rate)
-        return _ratio(late, log_f, rate, time)
+        return each(_mean_under, *self._parts, rate)
 
-    @QUIET
     def slope_exponential(self, rate: Any) -> Any:
         """d log(mean)/d log(rate), exact also where it changes sign."""
-        stretch, rate, _ = self._at(np.asarray(rate, dtype=np.float64))
-        exponent = -_exponent(stretch, rate)
-        value = _slope(stretch, rate, exponent)
-        return np.where((rate > 0) & (exponent > 0), value, 0.0)
+        value = slope(_log_mean_under, *self._parts, rate)
+        return np.where(np.asarray(rate) > 0, value, 0.0)
 
     @QUIET
     def var_exponential(self, rate: Any) -> Any:
@@ -245,6 +233,58 @@ class IntervalPassage(IntervalLaw, Sided):
         far = (scale(half / positive, time) * half * np.sqrt(rest)) ** 2
         value = np.where(small, scale(near, 2 * time), far)
         return np.where((rate > 0) & (exponent > 0), value, self.var())
+
+
+def _scaled(below: Any, above: Any, drift: Any, D: Any, s: Any) -> tuple[Stretch, Any, Any]:
+    """The stretch and s in units in which nothing overflows, and the exponent of the time."""
+    length, time = units(below + above, D, drift, s)
+    if type(time) is int:
+        return Stretch(below, above, drift, D), s, time
+    drift = scale(drift, time - length)
+    # beyond Péclet number 1e100 nothing but the variance would change, by that factor
+    D = np.maximum(scale(D, time - 2 * length), np.maximum(1e-100 * np.abs(drift), 1e-290))
+    stretch = Stretch(scale(below, -length), scale(above, -length), drift, D)
+    return stretch, scale(s, time), time
+
+
+def _mean(below: Any, above: Any, drift: Any, D: Any) -> Any:
+    """Mean exit time."""
+    stretch, _, time = _scaled(below, above, drift, D, 0.0)
+    return scale(stretch.mean(), time)
+
+
+def _mean_under(below: Any, above: Any, drift: Any, D: Any, rate: Any) -> Any:
+    """W/f: by halves where 1/f overflows before the product does."""
+    stretch, rate, time = _scaled(below, above, drift, D, rate)
+    wave = stretch.wave(rate)
+    late, total = scale(wave.late(), time), wave.total()
+    if ordinary(total > 1e-280):
+        return late / total
+    half = np.exp(-0.5 * wave.log_total())
+    return np.where(np.isinf(half), half, half * late * half)
+
+
+def _log_mean_under(below: Any, above: Any, drift: Any, D: Any, rate: Any) -> Any:
+    """log of W/f in scaled units, for complex rates."""
+    stretch, rate, _ = _scaled(below, above, drift, D, rate)
+    root = np.hypot(stretch.speed, 2.0 * np.sqrt(stretch.D) * np.sqrt(rate.real))
+
+    def close(*parts: Any) -> Any:
+        return np.log(close_mean(*parts))
+
+    def wide(below: Any, above: Any, drift: Any, D: Any, rate: Any) -> Any:
+        wave = Stretch(below, above, drift, D).wave(rate)
+        late, total = wave.late(), wave.total()
+        usual = (np.abs(total) > 1e-280) & (np.abs(late) > 1e-280)
+        value = np.log(np.where(usual, late / total, 1.0))
+        if usual.all():
+            return value
+        # beyond, the walker has to come straight away: W = 1/s, and f is an exponential
+        return np.where(usual, value, -np.log(rate) - wave.log_total())
+
+    near = product_over(stretch.whole, root, stretch.D) < 1.5
+    parts = stretch.below, stretch.above, stretch.drift, stretch.D, rate
+    return choose(near, close, wide, *parts)
 
 
 def _exponent(stretch: Stretch, s: Any) -> Any:

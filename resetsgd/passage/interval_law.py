@@ -18,9 +18,9 @@ import numpy as np
 from scipy import special
 
 from resetsgd import domain
-from resetsgd.domain import Array, Real, RealLike
+from resetsgd.domain import QUIET, Array, Real, RealLike
 from resetsgd.passage.arrangements import difference_ratio
-from resetsgd.passage.base import QUIET, PassageTime
+from resetsgd.passage.base import PassageTime
 from resetsgd.passage.exit import Stretch
 from resetsgd.passage.hyperbolic import NODES, WEIGHTS, product_over
 from resetsgd.protocols import Trial
@@ -59,18 +59,23 @@ class _End:
         lead = (self.x + self.shift) / self.width
         return -lead * lead - ((z - self.x) / self.width) * ((z + self.x) / self.width)
 
+    def _faded(self, factor: Any, z: Any) -> Any:
+        """A factor times the Gaussian, which may be 0 where the factor overflows."""
+        fade = np.exp(self._exponent(z))
+        return np.where(fade > 0, factor * fade, 0.0)
+
     def _roots(self, z: Any) -> tuple[Any, Any]:
         reach = self.speed * self.t
         return (z - reach) / self.width, (z + reach) / self.width
 
     def flux(self, z: Any) -> Any:
         """Density that one image gives."""
-        return z / self.width / self.t / _SQRT_PI * np.exp(self._exponent(z))
+        return self._faded(z / self.width / self.t / _SQRT_PI, z)
 
     def flux_slope(self, z: Any) -> Any:
         """d flux/dz."""
         bend = 1.0 - 2.0 * (z / self.width) ** 2
-        return bend / self.width / self.t / _SQRT_PI * np.exp(self._exponent(z))
+        return self._faded(bend / self.width / self.t / _SQRT_PI, z)
 
     def _erfc_pair(self, z: Any) -> tuple[Any, Any]:
         """exp(-g x) times exp(-+|g| z) erfc(root) for both roots."""

@@ -11,8 +11,10 @@ from scipy import special
 from resetsgd.domain import Array
 from resetsgd.errors import DomainError
 
-__all__ = ["Jump", "StableLaw"]
+__all__ = ["LEAST_ALPHA", "Jump", "StableLaw"]
 
+LEAST_ALPHA = 0.95
+"""Smallest exponent of stable laws that panels follow."""
 _HEAVY = ("t", "cauchy", "levy_stable")
 _FAR = 1e-40
 """Mass beyond which a light tail is cut."""
@@ -49,6 +51,8 @@ class Jump:
         kinks = [*ends[np.isfinite(ends)]]
         if self.name in ("laplace", "dgamma", "dweibull"):
             kinks.append(self.centre)
+        if self.name == "laplace_asymmetric":
+            kinks.append(sign * float(law.dist._parse_args(*law.args, **law.kwds)[1]) / self.unit)
         self.kinks = np.array(kinks)
         self.symmetric = bool(
             abs(self.centre) <= 1e-15 * self.scale
@@ -109,7 +113,8 @@ class Jump:
             tails = tails / self.unit
             if np.isfinite(tails).all():
                 edges = np.clip(edges, tails.min(), tails.max())
-        return np.unique(edges)
+        inner = self.kinks[(self.kinks > edges.min()) & (self.kinks < edges.max())]
+        return np.union1d(edges, inner)
 
     def reach(self) -> float:
         """Distance from the centre at which a light tail is cut."""
@@ -188,8 +193,12 @@ def _stable(law: Any) -> StableLaw:
     alpha, beta = (float(value) for value in shapes)
     if beta != 0:
         raise DomainError("jump", f"levy_stable with beta = {beta}", "symmetric (beta = 0)")
-    if not 1.0 <= alpha <= 2.0:
-        raise DomainError("jump", f"levy_stable with alpha = {alpha}", "of alpha in [1, 2]")
+    if not LEAST_ALPHA <= alpha <= 2.0:
+        raise DomainError(
+            "jump",
+            f"levy_stable with alpha = {alpha}",
+            f"of alpha in [{LEAST_ALPHA}, 2]; below that only symmetric flights to a half line",
+        )
     return StableLaw(alpha, float(loc), float(scale))
 
 
@@ -202,7 +211,7 @@ class StableLaw:
     Parameters
     ----------
     alpha : float
-        Stability exponent, in [1, 2].
+        Stability exponent, in [0.95, 2].
     loc, scale : float
         Centre and width, length.
     """

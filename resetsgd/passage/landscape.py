@@ -6,6 +6,7 @@ here starts and targets are sorted into approaches from one side and the answers
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -13,10 +14,10 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from resetsgd import domain
-from resetsgd.domain import Array, Real, RealLike
+from resetsgd.domain import QUIET, Array, Real, RealLike
 from resetsgd.errors import DomainError, NotConverged
 from resetsgd.passage.approach import Approach
-from resetsgd.passage.base import QUIET, PassageTime
+from resetsgd.passage.base import PassageTime
 from resetsgd.passage.contour import invert_windows
 from resetsgd.passage.panels import Field, Places
 from resetsgd.processes import Landscape
@@ -125,6 +126,10 @@ def approach_of(
     )
 
 
+Columns = list[tuple[Places, Callable[[Any], Any]]]
+"""Flat places in a shape, and a function of a row of s at these places."""
+
+
 class Landscaped(PassageTime):
     """What all passage times in landscapes share: windows of times, samples, the error."""
 
@@ -141,18 +146,24 @@ class Landscaped(PassageTime):
         """
         return domain.plain(self._error)
 
-    def _columns(self) -> list[tuple[Places, Callable[[Any], Any]]]:
+    @abstractmethod
+    def _columns(self) -> Columns:
         """Parts: flat places in ``shape``, and log E[exp(-sT)] for a row of s at these places."""
-        raise NotImplementedError
 
-    def _inverted(self, t: Array, transform: Callable[[Any, Any], Any], outside: Any) -> Any:
+    def _inverted(
+        self,
+        columns: Columns,
+        t: Array,
+        transform: Callable[[Any, Any], Any],
+        outside: Any,
+    ) -> Any:
         shape = np.broadcast_shapes(t.shape, self.shape)
         t = np.broadcast_to(t, shape)
         place = np.arange(int(np.prod(self.shape, dtype=int))).reshape(self.shape)
         place = np.broadcast_to(place, shape)
         usable = (t > 0) & np.isfinite(t)
         value = np.array(np.broadcast_to(outside, shape), dtype=np.float64)
-        for places, log_laplace in self._columns():
+        for places, log_laplace in columns:
             mine = usable & np.isin(place, places)
             column = np.searchsorted(places, place[mine])
             times = np.maximum(t[mine], 1e-280)
@@ -172,11 +183,11 @@ class Landscaped(PassageTime):
         """By Laplace inversion, absolute error about 1e-12."""
         never = -np.expm1(np.real(self._log_laplace(np.zeros(self.shape))))
         outside = np.where(t == 0, 1.0, never)
-        return self._inverted(t, lambda s, log_f: -np.expm1(log_f) / s, outside)
+        return self._inverted(self._columns(), t, lambda s, log_f: -np.expm1(log_f) / s, outside)
 
     def _density(self, t: Array) -> Any:
         """By Laplace inversion, absolute error about 1e-12 over the time scale."""
-        return self._inverted(t, lambda s, log_f: np.exp(log_f), 0.0)
+        return self._inverted(self._columns(), t, lambda s, log_f: np.exp(log_f), 0.0)
 
     @QUIET
     def _cdf(self, t: Array) -> Any:
@@ -184,7 +195,7 @@ class Landscaped(PassageTime):
         t = np.asarray(t, dtype=np.float64)
         arrive = np.exp(np.real(self._log_laplace(np.zeros(self.shape))))
         outside = np.where(t == 0, 0.0, arrive)
-        value = self._inverted(t, lambda s, log_f: np.exp(log_f) / s, outside)
+        value = self._inverted(self._columns(), t, lambda s, log_f: np.exp(log_f) / s, outside)
         return np.clip(value, 0.0, 1.0)
 
     def timescale(self) -> Array:
@@ -229,9 +240,7 @@ class Landscaped(PassageTime):
         return np.where(pick, times, np.inf)
 
 
-def spread(
-    s: Any, shape: tuple[int, ...], parts: list[tuple[Places, Callable[[Any], Any]]]
-) -> Array:
+def spread(s: Any, shape: tuple[int, ...], parts: Columns) -> Array:
     """Values for s that broadcasts against the shape, from parts that take rows of s."""
     s = np.asarray(s)
     s = s.astype(np.complex128 if np.iscomplexobj(s) else np.float64)
@@ -305,8 +314,7 @@ class LandscapePassage(Landscaped):
         self.process = process
         self.start, self.target, self.wall = domain.plain(x0), domain.plain(end), wall
         flat = [np.broadcast_to(value, self._shape).ravel() for value in (x0, end)]
-        if np.any(flat[0] == flat[1]):
-            raise DomainError("start", start, f"different from the target {target!r}")
+        domain.gap(x0, end)
         walls = np.full(flat[0].shape, np.nan)
         if back is not None:
             walls = np.broadcast_to(back, self._shape).ravel()
@@ -341,7 +349,7 @@ class LandscapePassage(Landscaped):
             values[:, places] = np.stack(approach.moments())[:, column]
         return values.reshape(4, *self._shape)
 
-    def _columns(self) -> list[tuple[Places, Callable[[Any], Any]]]:
+    def _columns(self) -> Columns:
         def of(approach: Approach, column: Places) -> Callable[[Any], Any]:
             return lambda s: approach.log_laplace(s)[:, column]
 

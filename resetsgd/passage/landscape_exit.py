@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from resetsgd import domain
-from resetsgd.domain import Array, Real
-from resetsgd.passage.approach import Moments, log1p
-from resetsgd.passage.base import QUIET
-from resetsgd.passage.contour import invert_windows
-from resetsgd.passage.landscape import Landscaped, approach_of, inside, spread
+from resetsgd.domain import QUIET, Array, Real
+from resetsgd.passage.approach import Moments
+from resetsgd.passage.arrangements import log1p, log_sum
+from resetsgd.passage.landscape import Columns, Landscaped, approach_of, inside, spread
 from resetsgd.passage.panels import Places
 from resetsgd.passage.sided import Sided
 from resetsgd.processes import Landscape
@@ -46,9 +45,7 @@ class _Interval:
     def either(self, s: Array) -> Array:
         """log E[exp(-sT)]: the sum of both, or where that is close to one, what is left of it."""
         down, up = self.side("lower", s), self.side("upper", s)
-        swap = np.real(up) > np.real(down)
-        more, less = np.where(swap, up, down), np.where(swap, down, up)
-        value = more + log1p(np.exp(less - more))
+        value = np.asarray(log_sum(down, up))
         close = np.abs(np.exp(value) - 1.0) < 0.3
         near = np.flatnonzero(close.any(axis=1))
         if near.size:
@@ -127,13 +124,13 @@ class LandscapeExit(Landscaped, Sided):
         """Shape of the positions."""
         return self._shape
 
-    def _columns(self) -> list[tuple[Places, Callable[[Any], Any]]]:
+    def _columns(self) -> Columns:
         def of(interval: _Interval, column: Places) -> Callable[[Any], Any]:
             return lambda s: interval.either(s)[:, column]
 
         return [(places, of(interval, column)) for places, interval, column in self._parts]
 
-    def _side_columns(self, side: str) -> list[tuple[Places, Callable[[Any], Any]]]:
+    def _side_columns(self, side: str) -> Columns:
         def of(interval: _Interval, column: Places) -> Callable[[Any], Any]:
             return lambda s: interval.side(side, s)[:, column]
 
@@ -190,30 +187,21 @@ class LandscapeExit(Landscaped, Sided):
 
     # Laws at one end: windows of times here too --------------------------------------------------
 
-    def _given_inverted(self, side: str, t: Array, transform: Any, outside: Any) -> Any:
-        shape = np.broadcast_shapes(t.shape, self._shape)
-        t = np.broadcast_to(t, shape)
-        place = np.arange(int(np.prod(self._shape, dtype=int))).reshape(self._shape)
-        place = np.broadcast_to(place, shape)
-        usable = (t > 0) & np.isfinite(t)
-        value = np.array(np.broadcast_to(outside, shape), dtype=np.float64)
+    def _given_columns(self, side: str) -> Columns:
+        """Columns of the law on condition of a side."""
         chance = np.asarray(self._log_chance(side)).ravel()
-        for places, log_laplace in self._side_columns(side):
-            mine = usable & np.isin(place, places)
 
-            def chosen(s: Any, of: Any = log_laplace, at: Places = places) -> Any:
-                return transform(s[:, None], of(s) - chance[at])
+        def of(log_laplace: Callable[[Any], Any], places: Places) -> Callable[[Any], Any]:
+            return lambda s: log_laplace(s) - chance[places]
 
-            column = np.searchsorted(places, place[mine])
-            value[mine] = invert_windows(chosen, np.maximum(t[mine], 1e-280), column)
-        return value
+        return [(places, of(column, places)) for places, column in self._side_columns(side)]
 
     @QUIET
     def _survival_given(self, side: str, t: Array) -> Any:
         """P(T > t | side), by Laplace inversion, absolute error about 1e-12."""
         t = np.asarray(t, dtype=np.float64)
         outside = np.where(t == 0, 1.0, 0.0)
-        value = self._given_inverted(side, t, lambda s, f: -np.expm1(f) / s, outside)
+        value = self._inverted(self._given_columns(side), t, lambda s, f: -np.expm1(f) / s, outside)
         return np.clip(value, 0.0, 1.0)
 
     @QUIET
@@ -221,14 +209,14 @@ class LandscapeExit(Landscaped, Sided):
         """P(T <= t | side)."""
         t = np.asarray(t, dtype=np.float64)
         outside = np.where(t == 0, 0.0, 1.0)
-        value = self._given_inverted(side, t, lambda s, f: np.exp(f) / s, outside)
+        value = self._inverted(self._given_columns(side), t, lambda s, f: np.exp(f) / s, outside)
         return np.clip(value, 0.0, 1.0)
 
     @QUIET
     def _density_given(self, side: str, t: Array) -> Any:
         """Density of T at t on condition of the side, by Laplace inversion."""
         t = np.asarray(t, dtype=np.float64)
-        return self._given_inverted(side, t, lambda s, f: np.exp(f), 0.0)
+        return self._inverted(self._given_columns(side), t, lambda s, f: np.exp(f), 0.0)
 
     def _sample(self, n: int, generator: np.random.Generator) -> Array:
         """Choose the end, then draw the time to it."""

@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from resetsgd import domain
-from resetsgd.domain import Array, Real
+from resetsgd.domain import QUIET, Array, Real
 from resetsgd.errors import DomainError
-from resetsgd.passage.approach import Approach, log1p
-from resetsgd.passage.base import QUIET
-from resetsgd.passage.landscape import Landscaped, approach_of, inside, spread
+from resetsgd.passage.approach import Approach
+from resetsgd.passage.arrangements import log1p
+from resetsgd.passage.landscape import Columns, Landscaped, approach_of, inside, spread
 from resetsgd.passage.panels import Places
 from resetsgd.processes import Landscape
 
@@ -77,8 +77,7 @@ class ResettingPassage(Landscaped):
         x0, goal, walls, homes = (
             np.broadcast_to(value, self._shape).ravel() for value in (x0, end, back, home)
         )
-        if np.any(x0 == goal):
-            raise DomainError("start", start, f"different from the target {target!r}")
+        domain.gap(x0, goal)
         if np.any(np.sign(homes - goal) != np.sign(x0 - goal)):
             raise DomainError("reset_to", process.reset_to, "on the start's side of the target")
         if wall is not None and np.any(np.sign(homes - walls) * np.sign(goal - walls) < 0):
@@ -110,7 +109,7 @@ class ResettingPassage(Landscaped):
         """Shape of the positions."""
         return self._shape
 
-    def _columns(self) -> list[tuple[Places, Callable[[Any], Any]]]:
+    def _columns(self) -> Columns:
         def of(approach: Approach, own: Places, home: Places) -> Callable[[Any], Any]:
             return lambda s: self._row(approach, s, own, home)
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from resetsgd import domain
-from resetsgd.domain import Array, Real, RealLike
+from resetsgd.domain import QUIET, Array, Real, RealLike
 from resetsgd.errors import DomainError, NotConverged
-from resetsgd.passage import lattice_coins, lattice_law
-from resetsgd.passage.base import QUIET, PassageTime
+from resetsgd.passage import lattice_coins, lattice_law, trials
+from resetsgd.passage.base import PassageTime
 from resetsgd.passage.sums import ROUND, spent
 from resetsgd.protocols import Protocol, Sharp, Trial
 
@@ -304,11 +304,7 @@ class LatticeTime(PassageTime):
         else:
             log_success = np.log(self._weighted(last, np.asarray(s) * self.step, "arrived"))
         log_mean = np.log(self.lasting(finite, s)) - log_success
-        if infinite.any():
-            free = self.trial_exponential(np.zeros(shape), s)
-            log_success = np.where(infinite, free.log_success, log_success)
-            log_mean = np.where(infinite, free.log_mean, log_mean)
-        return Trial(log_success, log_mean)
+        return trials.unless_endless(self, Trial(log_success, log_mean), infinite, s)
 
     @QUIET
     def truncated_var(self, tau: Any) -> Any:

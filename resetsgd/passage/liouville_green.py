@@ -20,29 +20,13 @@ from typing import Any
 import numpy as np
 
 from resetsgd.domain import Array
+from resetsgd.passage.arrangements import horner, log1p, softplus
 
-__all__ = ["liouville_green", "log1p", "logarithmic_slope"]
+__all__ = ["liouville_green", "logarithmic_slope"]
 
 _TERMS = 10
 
 Polynomial = list[Fraction]
-
-
-def log1p(x: Any) -> Any:
-    """log(1 + x), for complex x with small abs(x) accurate too."""
-    if not np.iscomplexobj(x):
-        return np.log1p(x)
-    a, b = np.real(x), np.imag(x)
-    with np.errstate(all="ignore"):
-        small = np.abs(a) + np.abs(b) < 0.5
-        modulus = np.where(small, 0.5 * np.log1p(a * (2.0 + a) + b * b), np.log(np.hypot(1 + a, b)))
-    return modulus + 1j * np.arctan2(b, 1.0 + a)
-
-
-def _softplus(x: Any) -> Any:
-    """log(1 + exp(2 x))."""
-    large = np.real(x) > 20.0
-    return np.where(large, 2.0 * x, log1p(np.exp(np.where(large, 0.0, 2.0 * x))))
 
 
 def _times(a: Polynomial, b: Polynomial) -> Polynomial:
@@ -83,6 +67,12 @@ def _slopes() -> Array:
     for row, polynomial in zip(table, rows, strict=True):
         row[: len(polynomial)] = [float(c) for c in polynomial]
     return table
+
+
+@lru_cache(maxsize=1)
+def _slope_rows() -> list[list[float]]:
+    """The same without trailing zeros, the last first."""
+    return [row[: np.flatnonzero(row)[-1] + 1].tolist() for row in _slopes()[::-1]]
 
 
 @lru_cache(maxsize=2)
@@ -138,7 +128,8 @@ def liouville_green(p: Any, low: Any, high: Any, gap: Any, mirrored: bool = Fals
     before, after = np.exp(2.0 * first), np.exp(2.0 * last)
     main = p * step + 0.5 * p * np.where(near, before * growth, after - before)
     share = 1.0 / (1.0 + 1.0 / before)  # (1 + tau)/2 at the lower end
-    main = main - 0.5 * np.where(near, log1p(growth * share), _softplus(last) - _softplus(first))
+    grown = np.where(near, log1p(growth * share), softplus(2.0 * last) - softplus(2.0 * first))
+    main = main - 0.5 * grown
     # the correction is a polynomial in v = 1 + tau, or in s = 1 - tau, which is small up there
     if mirrored:
         start, stop = 2.0 / (1.0 + before), 2.0 / (1.0 + after)
@@ -162,15 +153,10 @@ def liouville_green(p: Any, low: Any, high: Any, gap: Any, mirrored: bool = Fals
 
 def logarithmic_slope(p: Any, y: Any) -> Any:
     """w(p, y) by the first ten terms, for abs(y² + 4p) >= 120."""
-    root = np.sqrt(y * y + 4.0 * p)
+    root = (y * y + 4.0 * p) ** 0.5
     v = 1.0 + y / root
-    table = _slopes()
-    series: Any = 0.0
     inverse = 1.0 / (root * root)
-    for row in table[::-1]:
-        inner: Any = 0.0
-        for c in row[::-1]:
-            if c != 0 or np.ndim(inner):
-                inner = inner * v + c
-        series = series * inverse + inner
+    series: Any = 0.0
+    for row in _slope_rows():
+        series = series * inverse + horner(v, row)
     return 0.5 * (y + root) * series

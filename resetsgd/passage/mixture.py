@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from resetsgd import domain
-from resetsgd.domain import Array, Real, RealLike
+from resetsgd.domain import QUIET, Array, Real, RealLike
 from resetsgd.errors import DomainError
-from resetsgd.passage.base import QUIET, PassageTime
+from resetsgd.passage.arrangements import log1p, log_total
+from resetsgd.passage.base import PassageTime
 from resetsgd.passage.first_passage import first_passage
+from resetsgd.passage.restart import spread_draws
 from resetsgd.processes import Process
 from resetsgd.protocols import Trial
 
@@ -229,24 +231,22 @@ class Mixture(PassageTime):
         values = np.asarray(values)
         return np.sum(np.where(self.weights > 0, values * self.weights, 0.0), axis=-1)
 
+    def _log_average(self, logs: Any) -> Any:
+        """Logarithm of the average of exponentials, which may leave float64."""
+        kept = np.where(self.weights > 0, logs, -np.inf)
+        return log_total(kept, self.weights, axis=-1)
+
     def _log_laplace(self, s: Any) -> Any:
         logs = np.asarray(self._each("_log_laplace", s))
         missing = self._average(np.expm1(logs))
         near = np.real(missing) > -0.5
         # far from 1 relative to the largest part, which may be tiny
-        top = np.max(np.real(logs), axis=-1, keepdims=True)
-        top = np.where(np.isfinite(top), top, 0.0)
-        far = np.log(self._average(np.exp(logs - top))) + top[..., 0]
-        return np.where(near, np.log1p(np.where(near, missing, 0.0)), far)
+        return np.where(near, log1p(np.where(near, missing, 0.0)), self._log_average(logs))
 
     @QUIET
     def log_mean(self) -> Real:
         """Logarithm of the mean."""
-        logs = np.asarray(self._each("log_mean")) + np.zeros(self.weights.size)
-        top = np.max(np.where(self.weights > 0, logs, -np.inf), axis=-1, keepdims=True)
-        safe = np.where(np.isfinite(top), top, 0.0)
-        value = np.log(self._average(np.exp(logs - safe))) + safe[..., 0]
-        return domain.plain(np.where(np.isposinf(top[..., 0]), np.inf, value))
+        return domain.plain(self._log_average(self._each("log_mean")))
 
     @QUIET
     def var(self) -> Real:
@@ -303,14 +303,8 @@ class Mixture(PassageTime):
             success, mean = (
                 np.stack([np.broadcast_to(t[k], shape) for t in trials], axis=-1) for k in (0, 1)
             )
-
-        def total(logs: Any) -> Any:
-            top = np.max(np.real(logs), axis=-1, keepdims=True)
-            top = np.where(np.isfinite(top), top, 0.0)
-            return np.log(self._average(np.exp(logs - top))) + top[..., 0]
-
-        log_success = total(success + np.zeros(self.weights.size))
-        return Trial(log_success, total(success + mean + np.zeros(self.weights.size)) - log_success)
+        log_success = self._log_average(success)
+        return Trial(log_success, self._log_average(success + mean) - log_success)
 
     def trial_exponential(self, rate: Any, s: Any = 0.0) -> Trial:
         """Trial against an exponential waiting time."""
@@ -338,10 +332,8 @@ class Mixture(PassageTime):
             return np.take_along_axis(every, pick[..., None], axis=-1)[..., 0]
         result = np.empty(pick.shape)
         for i, part in enumerate(self.parts):
-            draws = part._sample(n, generator)
-            missing = (1,) * (result.ndim - draws.ndim)
-            wide = np.broadcast_to(draws.reshape(n, *missing, *draws.shape[1:]), result.shape)
-            result = np.where(pick == i, wide, result)
+            draws = spread_draws(part._sample(n, generator), result.shape)
+            result = np.where(pick == i, draws, result)
         return result
 
     def _resampled(self, resamples: int) -> list[PassageTime]:

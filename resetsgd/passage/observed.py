@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from resetsgd import domain
-from resetsgd.domain import Array, Real
-from resetsgd.errors import CensoredMean, DomainError
-from resetsgd.passage.base import QUIET, PassageTime
+from resetsgd.domain import QUIET, Array, Real
+from resetsgd.errors import CensoredMean, DomainError, NotConverged
+from resetsgd.passage.base import PassageTime
 from resetsgd.passage.sums import ROUND, Coins, Period, kaplan_meier, spent
 from resetsgd.passage.waits import Waits
 from resetsgd.protocols import Protocol, Trial, WaitingMoments
@@ -188,9 +188,17 @@ class Observed(PassageTime):
         """Variance (divided by runs - 1); raises as ``mean`` does."""
         if self._tail > 0:
             raise self._undetermined("the variance")
-        mean = self.mean()
-        spread = float(self._mass @ (self._at - mean) ** 2)
+        there = self._mass > 0
+        with np.errstate(over="ignore"):
+            spread = float(self._mass[there] @ (self._at[there] - self.mean()) ** 2)
         return spread * self.runs / max(self.runs - 1, 1)
+
+    def cv(self) -> Real:
+        """Coefficient of variation of the sample; raises as ``mean`` does, and if all are zero."""
+        if self.mean() == 0:
+            raise NotConverged("cv: every run arrived at time zero, so that the ratio is undefined")
+        spread = float(self._mass @ (self._at / self.mean() - 1.0) ** 2)
+        return float(np.sqrt(spread * (self.runs / max(self.runs - 1, 1))))
 
     def stderr(self) -> Real:
         """Standard error of the mean; raises as ``mean`` does."""
@@ -342,9 +350,12 @@ class Observed(PassageTime):
         """Variance under exponential waiting times, M(0)² - 2 M'(0) by a complex step."""
         rate = np.asarray(rate, dtype=np.float64)
         scale = np.exp(self.trial_exponential(rate).log_mean)
-        h = 1e-30 / scale
-        slope = np.exp(self.trial_exponential(rate, 1j * h).log_mean).imag / h
-        return scale * scale - 2.0 * slope
+        usable = (scale > 0) & np.isfinite(scale)
+        step = 1e-30 / np.where(usable, scale, 1.0)
+        turn = self.trial_exponential(rate, 1j * step).log_mean.imag / 1e-30
+        with np.errstate(over="ignore"):
+            value = scale * scale * (1.0 - 2.0 * turn)  # M'(0) is M(0)² times the turn
+        return np.where(usable, value, scale)
 
     def slope_exponential(self, rate: Any) -> Any:
         """d log(mean) / d log(rate), by a complex step."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from resetsgd import domain
-from resetsgd.domain import Array, Real
-from resetsgd.passage.base import QUIET, PassageTime
+from resetsgd.domain import QUIET, Array, Real
+from resetsgd.passage.base import PassageTime
 from resetsgd.protocols import Trial
 
 if TYPE_CHECKING:

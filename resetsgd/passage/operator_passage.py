@@ -7,8 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from resetsgd.domain import Array
-from resetsgd.passage.base import QUIET
+from resetsgd.domain import QUIET, Array
 from resetsgd.passage.lattice_time import LatticeTime
 from resetsgd.passage.transfer import Transfer
 

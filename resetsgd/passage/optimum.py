@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from resetsgd import domain
 from resetsgd.errors import DomainError
 from resetsgd.passage import search
+from resetsgd.passage.restart import refuse_settings
 from resetsgd.passage.search import Local
 from resetsgd.protocols import Protocol
 
@@ -19,6 +21,24 @@ if TYPE_CHECKING:
     from resetsgd.passage.base import PassageTime
 
 __all__ = ["Optimum", "Ranking", "best", "best_protocol"]
+
+
+class _WhenAsked:
+    """A field whose value may be a function, called when the value is first asked for."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = f"_{name}"
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            raise AttributeError(self.name)  # so that the field has no default
+        value = instance.__dict__[self.name]
+        if callable(value):
+            value = instance.__dict__[self.name] = value()
+        return value
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        instance.__dict__[self.name] = value
 
 
 @dataclass(frozen=True)
@@ -61,7 +81,7 @@ class Optimum:
     reset_free_mean: Any
     pays: Any
     kind: Any
-    reason: Any
+    reason: Any = _WhenAsked()  # words cost as much as the search
     interval: tuple[float, float] | None = None
     parameter_interval: tuple[float, float] | None = None
     others: Any = field(default_factory=list)
@@ -110,12 +130,8 @@ def best(
     bounds = {name: value for name, value in settings.items() if isinstance(value, tuple)}
     fixed = {name: value for name, value in settings.items() if not isinstance(value, tuple)}
     known = [item.name for item in fields(family)]
-    if settings.get("partial") is not None:
-        raise DomainError("partial", settings["partial"], "None: partial resets are not searched")
-    for name in settings:
-        if name not in known:
-            allowed = f"a parameter of {family.__name__}: {', '.join(known)}"
-            raise DomainError(name, settings[name], allowed)
+    allowed = f"a parameter of {family.__name__}: {', '.join(known)}"
+    refuse_settings(set(settings) - set(known), settings, allowed)
     if family.parameter in fixed:
         value = fixed[family.parameter]
         raise DomainError(family.parameter, value, "a tuple of bounds: it is what is optimised")
@@ -150,7 +166,7 @@ def _one_parameter(
     with np.errstate(all="ignore"):
         minima, falls = search.local_minima(curve)
         never = np.asarray(free.mean(), dtype=np.float64)
-        log_never = np.asarray(free.log_mean(), dtype=np.float64)
+        log_never = np.asarray(search.log_mean_of(free), dtype=np.float64)
         shape = curve.shape
         never, log_never = np.broadcast_to(never, shape), np.broadcast_to(log_never, shape)
         chosen = np.full(shape, -1)
@@ -169,7 +185,7 @@ def _one_parameter(
         mean = np.where(pays, np.asarray(curve.under(protocol).mean()), never)
     first = pays & ~falls & (kinds == "interior") & np.isfinite(never)
     others = _others(curve, minima, chosen)
-    reason = _reasons(curve, never, pays, falls, kinds)
+    reason = partial(_reasons, curve, never, pays, falls, kinds)
     if shape:
         return Optimum(protocol, mean, never, pays, kinds, reason, None, None, others, first)
     return Optimum(
@@ -178,7 +194,7 @@ def _one_parameter(
         float(never),
         bool(pays),
         str(kinds),
-        str(reason),
+        reason,
         others=others.item(),
         first_order=bool(first),
     )

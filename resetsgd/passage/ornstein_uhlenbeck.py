@@ -12,11 +12,13 @@ import numpy as np
 from scipy import special
 
 from resetsgd import domain
-from resetsgd.domain import Array, Real, RealLike
-from resetsgd.errors import DomainError
-from resetsgd.passage.base import QUIET, PassageTime
+from resetsgd.domain import QUIET, Array, Real, RealLike
+from resetsgd.passage.base import PassageTime
+from resetsgd.passage.elementary import each, slope
 from resetsgd.passage.parabolic import excess_ratio, first_moment, ratio, rise, second_cumulant
 from resetsgd.passage.parabolic_quadrature import HIGH
+from resetsgd.passage.parabolic_series import mean_series
+from resetsgd.passage.placed import Placed
 from resetsgd.passage.sided import InverseTable
 from resetsgd.processes import OrnsteinUhlenbeck
 from resetsgd.protocols import Trial
@@ -30,11 +32,13 @@ _LOWEST = 1e-290
 def passage(process: OrnsteinUhlenbeck, start: RealLike, target: Any, wall: Any) -> PassageTime:
     """The passage time for a kind of target; what ``first_passage`` calls."""
     if isinstance(target, tuple) or wall is not None:
-        raise DomainError("target", target, "one position, without a wall: Landscape takes both")
+        from resetsgd.passage.equivalent import equivalent
+
+        return equivalent(process, start, target, wall)
     return OrnsteinUhlenbeckPassage(process, start, target)
 
 
-class OrnsteinUhlenbeckPassage(PassageTime):
+class OrnsteinUhlenbeckPassage(Placed, PassageTime):
     r"""First passage of :class:`~resetsgd.OrnsteinUhlenbeck` to a point.
 
     In units of the stationary spread, :math:`y = (x - c)\sqrt{k/D}`, mirrored if need be so that
@@ -89,12 +93,8 @@ class OrnsteinUhlenbeckPassage(PassageTime):
         x0, end = domain.finite("start", start), domain.finite("target", target)
         k, c, D = process.stiffness, process.center, process.diffusivity
         self._shape = domain.broadcast(start=x0, target=end, stiffness=k, center=c, diffusivity=D)
+        way = -domain.gap(x0, end)
         with np.errstate(all="ignore"):
-            way = np.subtract(end, x0)
-            if np.any(way == 0):
-                raise DomainError("start", start, f"different from the target {target!r}")
-            if np.isinf(way).any():
-                raise DomainError("start", start, "within the float64 range of the target")
             ratio = np.divide(k, D)
             usable = (ratio > 1e-300) & (ratio < 1e300)
             unit = np.where(usable, np.sqrt(ratio), np.minimum(np.sqrt(k) / np.sqrt(D), 1e308))
@@ -112,14 +112,6 @@ class OrnsteinUhlenbeckPassage(PassageTime):
         self.process = process
         self.start, self.target = x0, end
         self._k = k
-
-    def __repr__(self) -> str:
-        return f"first_passage({self.process}, start={self.start}, target={self.target})"
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the parameters."""
-        return self._shape
 
     @property
     def height(self) -> Real:
@@ -152,15 +144,29 @@ class OrnsteinUhlenbeckPassage(PassageTime):
 
     # Moments ---------------------------------------------------------------------------------
 
+    def _series(self, p: Any) -> tuple[Any, Any]:
+        """The mean in units of 1/k by series, and where that holds."""
+        value = each(mean_series, p, self._low, self._high, self._gap)
+        return value, value == value if type(value) is float else ~np.isnan(value)
+
     def _moment(self) -> tuple[Any, Any]:
         log, value = first_moment(self._low, self._high, self._gap)
         if np.any(self._high >= 1e150):
             log = np.where(np.asarray(self._high) >= 1e150, np.inf, log)
         return log, value
 
-    @QUIET
     def mean(self) -> Real:
         """Mean; ``inf`` where it overflows."""
+        value, known = self._series(0.0)
+        if not self._shape:
+            return value / self._k if known else float(np.asarray(self._far_mean()))
+        if known.all():
+            return domain.plain(np.broadcast_to(value / self._k, self._shape))
+        return domain.plain(np.where(known, value / self._k, self._far_mean()))
+
+    @QUIET
+    def _far_mean(self) -> Real:
+        """The same by quadrature."""
         log, value = self._moment()
         if not self._shape:
             return float(value) / float(self._k) if value < np.inf else float(self._late(log))
@@ -268,7 +274,7 @@ class OrnsteinUhlenbeckPassage(PassageTime):
         if center.all():
             return times
         if "_inverse" not in self.__dict__:
-            self._inverse = InverseTable(self)
+            self._inverse = InverseTable.of(self)
         return np.where(center, times, self._inverse(special.ndtr(normal)))
 
     # Under exponential resetting -------------------------------------------------------------
@@ -280,10 +286,17 @@ class OrnsteinUhlenbeckPassage(PassageTime):
         parts = excess_ratio(np.where(usable, p, 1.0), self._low, self._high, self._gap)
         return (*parts, usable)
 
-    @QUIET
     def mean_exponential(self, rate: Any) -> Any:
         """Mean under exponential waiting times, without a difference."""
-        rate = np.asarray(rate, dtype=np.float64)
+        value, known = self._series(rate / self._k)
+        if np.all(known):
+            return value / self._k
+        known, value = known & (rate > 0), value / self._k
+        return np.where(known, value, self._far_mean_exponential(np.asarray(rate)))
+
+    @QUIET
+    def _far_mean_exponential(self, rate: Any) -> Any:
+        """The same by quadrature."""
         if not self._shape and not rate.shape and self._high <= HIGH:
             p = float(rate) / float(self._k)
             if _LOWEST < p <= 30.0:
@@ -297,7 +310,20 @@ class OrnsteinUhlenbeckPassage(PassageTime):
     @QUIET
     def slope_exponential(self, rate: Any) -> Any:
         """d log(mean)/d log(rate), which keeps its sign down to rate 0."""
-        slope, usable = self._reset(np.asarray(rate, dtype=np.float64))[2:]
+        rate = np.asarray(rate, dtype=np.float64)
+        value = slope(_log_mean_series, self._low, self._high, self._gap, rate / self._k)
+        far = np.isnan(value)
+        if not far.any():
+            return value
+        if self._shape:
+            return np.where(far, self._far_slope(rate), value)
+        value = np.array(value)
+        value[far] = self._far_slope(rate[far])
+        return value
+
+    def _far_slope(self, rate: Any) -> Any:
+        """The same by quadrature and by the Liouville–Green series."""
+        slope, usable = self._reset(rate)[2:]
         if usable.all():
             return slope
         # slower than anything in float64, or so fast that only the distance counts
@@ -331,3 +357,8 @@ class OrnsteinUhlenbeckPassage(PassageTime):
         safe = (ratio > 1e-290) & (ratio < 1e290)
         log_mean = np.where(safe, np.log(np.where(safe, ratio, 1.0)), log - np.log(self._k))
         return Trial(log_success, log_mean, ratio)
+
+
+def _log_mean_series(low: Any, high: Any, gap: Any, p: Any) -> Any:
+    """log of the mean under exponential waiting times in units of 1/k, for complex orders."""
+    return np.log(mean_series(p, low, high, gap))

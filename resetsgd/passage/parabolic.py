@@ -25,15 +25,14 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from resetsgd.passage.arrangements import log_ratio_expm1
-from resetsgd.passage.liouville_green import liouville_green, log1p, logarithmic_slope
+from resetsgd.passage.arrangements import log1p, log_ratio_expm1, softplus
+from resetsgd.passage.liouville_green import liouville_green, logarithmic_slope
 from resetsgd.passage.parabolic_quadrature import (
     HIGH,
     REMOTE,
     Floats,
     apart,
     joint,
-    log1p_exp,
     log_denominator,
     log_numerator,
     log_remote,
@@ -90,7 +89,7 @@ def _by_quadrature(p: Any, low: Any, high: Any, gap: Any, q: Any = None) -> Any:
     log, value = _ratio(p, low, high, gap, q)
     product = order * value
     usable = np.abs(product) < 1e250
-    grown = log1p_exp(np.log(order) + log)
+    grown = softplus(np.log(order) + log)
     return np.where(usable, log1p(np.where(usable, product, 0.0)), grown)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import special
 
 from resetsgd.domain import Array
-from resetsgd.passage.liouville_green import log1p
+from resetsgd.passage.arrangements import softplus
 
 __all__ = [
     "HIGH",
@@ -22,7 +22,6 @@ __all__ = [
     "Floats",
     "apart",
     "joint",
-    "log1p_exp",
     "log_denominator",
     "log_numerator",
     "log_remote",
@@ -209,13 +208,5 @@ def log_denominator(p: Any, low: Any, q: Any = None) -> Any:
         far = np.where(above, low, 1.0)
         zero = 0.5 * order * math.log(2.0) + special.loggamma(1.0 + 0.5 * order)
         more = log_numerator(p, far, far, q) + np.log(order) - zero
-        value = np.where(above, zero + log1p_exp(more), value)
+        value = np.where(above, zero + softplus(more), value)
     return value
-
-
-def log1p_exp(x: Any) -> Any:
-    """log(1 + exp(x)) without overflow."""
-    large = np.real(x) > 30.0
-    return np.where(
-        large, x + np.exp(-np.where(large, x, 0.0)), log1p(np.exp(np.where(large, 0.0, x)))
-    )

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from math import comb, log
+from math import log
 from typing import Any
 
 import numpy as np
 
 from resetsgd import domain
-from resetsgd.domain import Array, Real, RealLike
+from resetsgd.domain import QUIET, Array, Real, RealLike
 from resetsgd.errors import DomainError, NotConverged
-from resetsgd.passage.base import QUIET, PassageTime
+from resetsgd.passage import inversion
+from resetsgd.passage.arrangements import log1p, log_sum
+from resetsgd.passage.base import PassageTime
 from resetsgd.passage.drift_diffusion import DriftDiffusionPassage
-from resetsgd.passage.hyperbolic import log1p, log_sum
 
 __all__ = ["PartialPassage", "partial_passage"]
 
@@ -21,7 +22,7 @@ _PROMISE = 1e-10
 _STEP = 1e-30
 _EPS = float(np.finfo(np.float64).eps)
 _EULER = 18
-"""Terms of the Euler summation: discretisation 10^(-0.6 M) against rounding 10^(M/3) eps."""
+"""Terms of the Euler summation of an inversion."""
 
 
 def partial_passage(free: PassageTime, rate: RealLike, factor: RealLike) -> PassageTime:
@@ -74,8 +75,8 @@ class PartialPassage(PassageTime):
     are exact: trials with positions drawn from the law of a surviving path.
 
     **Source**: O. Tal-Friedman, Y. Roichman and S. Reuveni, PRE 106, 054116 (2022), for the
-    process; the series follows by inserting it into the equation above, which
-    ``tests/passage/test_partial.py`` also solves on a grid.
+    process; the series is derived in ``theory/15_partial_resets.py``, and
+    ``tests/passage/test_partial.py`` also solves the equation on a grid.
 
     Examples
     --------
@@ -86,6 +87,7 @@ class PartialPassage(PassageTime):
     """
 
     sources = ("talfriedman2022",)
+    derivation = "theory/15_partial_resets.py"
 
     def __init__(self, free: DriftDiffusionPassage, rate: RealLike, factor: RealLike) -> None:
         self.free = free
@@ -213,36 +215,17 @@ class PartialPassage(PassageTime):
 
     # Distribution ----------------------------------------------------------------------------
 
-    def _invert(self, transform: Any, t: Array) -> Any:
-        """Euler method, to the right of the imaginary axis, where the series converges."""
-        m = _EULER
-        k = np.arange(2 * m + 1)
-        weights = np.ones(2 * m + 1)
-        weights[0] = 0.5
-        tails = [comb(m, j) * 2.0**-m for j in range(m + 1)]
-        for j in range(1, m):
-            weights[2 * m - j] = sum(tails[: j + 1])
-        weights[2 * m] = tails[0]
-        weights[k % 2 == 1] *= -1.0
-        nodes = m * np.log(10.0) / 3.0 + 1j * np.pi * k
-        shape = (-1, *(1,) * t.ndim)
-        values = np.real(transform(nodes.reshape(shape) / t)) * weights.reshape(shape)
-        return 10.0 ** (m / 3.0) * np.sum(values, axis=0) / t
-
     def _survival(self, t: Array) -> Any:
         t = np.broadcast_to(t, np.broadcast_shapes(t.shape, self.shape))
+        value = inversion.invert_right(self._late, t, _EULER)
         usable = (t > 0) & np.isfinite(t)
-        time = np.where(usable, np.maximum(t, 1e-280), 1.0)
-        value = self._invert(self._late, time)
         never = -np.expm1(np.real(self._log_laplace(np.zeros(self.shape))))
         return np.where(usable, value, np.where(t > 0, never, 1.0))
 
     def _density(self, t: Array) -> Any:
         t = np.broadcast_to(t, np.broadcast_shapes(t.shape, self.shape))
-        usable = (t > 0) & np.isfinite(t)
-        time = np.where(usable, np.maximum(t, 1e-280), 1.0)
-        value = self._invert(lambda s: np.exp(self._log_laplace(s)), time)
-        return np.where(usable, value, 0.0)
+        value = inversion.invert_right(lambda s: np.exp(self._log_laplace(s)), t, _EULER)
+        return np.where((t > 0) & np.isfinite(t), value, 0.0)
 
     @QUIET
     def _sample(self, n: int, generator: np.random.Generator) -> Array:

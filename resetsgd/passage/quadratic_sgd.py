@@ -20,8 +20,8 @@ from resetsgd.processes.random_walk import RandomWalk
 __all__ = ["QuadraticSGDPassage", "RadialPassage", "passage"]
 
 _SUPPORTED = (
-    "one-dimensional, or isotropic (H = h I, C = c I), without momentum: only then is what reaches"
-    " the target a Markov chain of its own; simulate the other cases"
+    "one-dimensional, or isotropic (H = h I, C = c I): only then is what reaches the target a Markov"
+    " chain of its own; simulate the other cases"
 )
 
 
@@ -30,7 +30,12 @@ def passage(process: QuadraticSGD, start: RealLike, target: Any, wall: Any) -> P
     if wall is not None:
         raise DomainError("wall", wall, "None for discrete SGD")
     if process.momentum != 0:
-        raise DomainError("momentum", process.momentum, _SUPPORTED)
+        allowed = "0 for a first passage: with a velocity the position alone is no Markov chain"
+        raise DomainError("momentum", process.momentum, f"{allowed}; simulate it")
+    if process.dimension == 1 and isinstance(target, tuple):
+        from resetsgd.passage.lattice_sides import QuadraticSGDExit
+
+        return QuadraticSGDExit(process, start, target)
     if process.dimension == 1:
         return QuadraticSGDPassage(process, start, target)
     return RadialPassage(process, start, target)

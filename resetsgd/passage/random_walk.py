@@ -10,7 +10,7 @@ from resetsgd import domain
 from resetsgd.domain import Array, RealLike
 from resetsgd.errors import DomainError, NotConverged
 from resetsgd.passage.base import PassageTime
-from resetsgd.passage.jumps import Jump
+from resetsgd.passage.jumps import LEAST_ALPHA, Jump
 from resetsgd.passage.operator_passage import OperatorPassage
 from resetsgd.passage.transfer import Panels, Transfer
 from resetsgd.processes.random_walk import RandomWalk
@@ -26,6 +26,15 @@ def passage(process: RandomWalk, start: RealLike, target: Any, wall: Any) -> Pas
     """The passage time for a kind of target; what ``first_passage`` calls."""
     if wall is not None:
         raise DomainError("wall", wall, "None for a random walk")
+    if isinstance(target, tuple):
+        from resetsgd.passage.lattice_sides import RandomWalkExit
+
+        return RandomWalkExit(process, start, target)
+    if process.jump.dist.name == "levy_stable":
+        from resetsgd.passage.levy import LevyPassage, stable_parameters
+
+        if stable_parameters(process.jump)[0] < LEAST_ALPHA:
+            return LevyPassage(process, start, target)
     return RandomWalkPassage(process, start, target)
 
 
@@ -64,10 +73,16 @@ class _Step:
 
     def leaves(self, x: Array) -> Array:
         """Chance to jump to the target, or beyond the other end of an interval."""
-        below = self.jump.below(-self.centre(x))
-        if np.isinf(self.width):
-            return below
-        return below + self.jump.above(self.width - self.centre(x))
+        below = self.below(x)
+        return below if np.isinf(self.width) else below + self.above(x)
+
+    def below(self, x: Array) -> Array:
+        """Chance to jump to the target, or beyond it."""
+        return self.jump.below(-self.centre(x))
+
+    def above(self, x: Array) -> Array:
+        """Chance to jump beyond the other end of an interval."""
+        return self.jump.above(self.width - self.centre(x))
 
 
 class RandomWalkPassage(OperatorPassage):

@@ -13,17 +13,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from resetsgd.passage.arrangements import exp_excess
+from resetsgd.passage.arrangements import exp_excess, log1p, log_sum
+from resetsgd.passage.elementary import choose, exp, hypot, ordinary, pick, sqrt
 from resetsgd.passage.hyperbolic import (
     NODES,
     WEIGHTS,
+    cosh,
     fall_moment,
-    log1p,
-    log_sum,
     product_over,
     ramp,
     rise,
+    rise_even,
     scale,
+    sinhc,
 )
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "Wave",
     "exponent_parts",
     "finite",
+    "log_mean_ratio",
     "log_transform",
     "mean_ratio",
     "mean_slope",
@@ -59,27 +62,27 @@ class Wave:
     """
 
     def __init__(self, at: Reach, s: Any) -> None:
-        speed, D = np.abs(at.nu), at.D
-        if np.iscomplexobj(s):
+        speed, D = abs(at.nu), at.D
+        if type(s) is not float and np.iscomplexobj(s):
             root = np.sqrt(at.nu**2 + 4.0 * D * s)
         else:
-            root = np.hypot(speed, 2.0 * np.sqrt(D) * np.sqrt(s))
+            root = hypot(speed, 2.0 * sqrt(D) * sqrt(s))
         still = root == 0
-        full = np.where(still, 1.0, root)
+        full = pick(still, 1.0, root)
         slow = 2.0 * (s / (full + speed))  # k - |g|
         away = at.nu >= 0
-        large = np.where(still, 1.0, (full + speed) / full)  # (k + |g|)/k
-        small = np.where(still, 1.0, 2.0 * D * (slow / full))
-        fast = product_over(at.x, 0.5 * root + 0.5 * speed, D)
+        large = pick(still, 1.0, (full + speed) / full)  # (k + |g|)/k
+        small = pick(still, 1.0, 2.0 * D * (slow / full))
+        fast, rest = product_over(at.x, 0.5 * root + 0.5 * speed, D), at.x * slow
         self.at, self.root = at, root
-        self.a, self.b = np.where(away, large, small), np.where(away, small, large)
-        self.drop = np.where(away, fast, at.x * slow)  # (k + g) x
-        self.back = np.where(away, at.x * slow, fast)  # (k - g) x
+        self.a, self.b = pick(away, large, small), pick(away, small, large)
+        self.drop = pick(away, fast, rest)  # (k + g) x
+        self.back = pick(away, rest, fast)  # (k - g) x
         self.near, self.behind, self.whole = (product_over(z, root, D) for z in (at.x, at.y, at.L))
 
     def norm(self, twice: Any) -> Any:
         """(k - g)/k + (k + g)/k exp(-2 k z), from 2 k z."""
-        return self.b + self.a * np.exp(-twice)
+        return self.b + self.a * exp(-twice)
 
     def log_norm(self, twice: Any) -> Any:
         """Its logarithm, also where it underflows."""
@@ -99,7 +102,7 @@ class Wave:
     def over(self, factor: Any) -> Any:
         """factor/norm(2 k L), also where the norm underflows."""
         norm = self.norm(self.whole)
-        if np.iscomplexobj(norm):
+        if (type(norm) is not float and np.iscomplexobj(norm)) or ordinary(norm > 1e-290):
             return factor / norm
         deep = norm < 1e-290
         half = np.exp(np.where(deep, 0.5 * self.whole, 0.0))
@@ -197,14 +200,37 @@ def nearly_real(at: Reach, s: Any) -> tuple[Any, Any, Any]:
     return near, np.where(near, real, 1.0), np.where(near, imaginary, 0.0)
 
 
-def mean_ratio(at: Reach, s: Any, log_f: Any, time: Any) -> Any:
-    """W/f: by halves where 1/f overflows before the product does."""
+def mean_ratio(at: Reach, s: Any, time: Any) -> Any:
+    """W/f, in which N(L) drops out; by halves where 1/f overflows before the product does."""
     wave = Wave(at, s)
-    late, missing = wave.late(), wave.over(wave.numerator() * s)
-    small = missing < 0.5
-    half = np.exp(-0.5 * log_f)
-    near = scale(late / np.where(small, 1.0 - missing, 1.0), time)
-    return finite(np.where(small, near, half * scale(late, time) * half))
+    norm, numerator = wave.norm(wave.behind), scale(wave.numerator(), time)
+    usual = (norm > 1e-200) & (wave.drop < 200.0)
+    if ordinary(usual):
+        return numerator / norm * exp(wave.drop)
+    half = np.exp(-0.5 * log_transform(at, s))
+    far = finite(half * scale(wave.late(), time) * half)
+    return np.where(usual, numerator / norm * np.exp(wave.drop), far)
+
+
+def log_mean_ratio(at: Reach, s: Any) -> Any:
+    """log(W/f) for complex s: where k L is small by functions that are even in k."""
+    root = np.hypot(at.nu, 2.0 * np.sqrt(at.D) * np.sqrt(s.real))
+    near = product_over(at.L, root, at.D) < 1.5
+    return choose(near, _log_close, _log_wide, at.x, at.y, at.L, at.nu, at.D, s)
+
+
+def _log_close(x: Any, y: Any, L: Any, nu: Any, D: Any, s: Any) -> Any:
+    g, square = 0.5 * nu / D, s / D
+    wave = 0.25 * (nu / D) ** 2 + square
+    of_y = sinhc(wave * y * y)
+    behind = cosh(wave * y * y) - g * y * of_y
+    ahead = np.exp(g * x) * y * of_y * sinhc(wave * x * x) / behind
+    return np.log(x / D * (x * rise_even(2.0 * g * x, square * x * x) + ahead))
+
+
+def _log_wide(*parts: Any) -> Any:
+    wave = Wave(Reach(*parts[:5]), parts[5])
+    return np.log(wave.numerator()) + wave.drop - wave.log_norm(wave.behind)
 
 
 def exponent_parts(at: Reach, rate: Any) -> tuple[Any, Any, Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from scipy.special import roots_legendre
 
 from resetsgd import domain
+from resetsgd.citations import bibtex
 from resetsgd.domain import Array, Real
 from resetsgd.errors import CensoredMean, DomainError, NotConverged
 
@@ -40,6 +41,12 @@ class Response:
     slope: Real
     stderr: Real
     mean: Real
+    sources: ClassVar[tuple[str, ...]] = ("keidar2024",)
+    """Keys of ``resetsgd.citations``: where the formulas come from."""
+
+    def cite(self) -> str:
+        """BibTeX of the work that the formulas come from."""
+        return bibtex(self.sources)
 
     @property
     def pays(self) -> Any:

@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from resetsgd import domain
-from resetsgd.domain import Array, Real
+from resetsgd.domain import QUIET, Array, Real
 from resetsgd.errors import DomainError, NotConverged
 from resetsgd.passage import inversion
-from resetsgd.passage.base import QUIET, PassageTime
+from resetsgd.passage.arrangements import log1p
+from resetsgd.passage.base import PassageTime
 from resetsgd.protocols import Protocol
 
-__all__ = ["Restarted", "delayed", "play", "restart", "right_law"]
+__all__ = [
+    "Restarted",
+    "delayed",
+    "play",
+    "refuse_settings",
+    "restart",
+    "right_law",
+    "spread_draws",
+]
 
 _MOST_ROUNDS = 100_000
 
 
-def restart(free: PassageTime, protocol: Protocol, then: PassageTime | None = None) -> PassageTime:
+def refuse_settings(given: Iterable[str], values: Mapping[str, Any], allowed: str) -> None:
+    """Raise for the first setting that nothing takes, a misplaced reset point with its remedy."""
+    for name in sorted(given):
+        if name in {"reset_to", "reset_point", "restart"}:
+            allowed = "given as then=first_passage(..., start=reset_point)"
+        raise DomainError(name, values[name], allowed)
+
+
+def restart(
+    free: PassageTime, protocol: Protocol, then: PassageTime | None = None, **settings: Any
+) -> PassageTime:
     """``free`` under ``protocol``; what ``PassageTime.under`` calls."""
+    refuse_settings(settings, settings, "left out: the protocol has its parameters")
     if not isinstance(protocol, Protocol):
         raise DomainError("protocol", protocol, "a protocol such as Poisson(rate=0.7)")
     if then is not None and not isinstance(then, PassageTime):
@@ -110,8 +130,12 @@ class Restarted(PassageTime):
         log_spent = trial.log_success + log_mean
         ratio = np.exp(-log_spent) - np.exp(-log_mean) - s
         never = np.asarray(s == 0) & (trial.log_success == 0)
-        ratio = np.where(never, 0.0, ratio * self.protocol.lost.lasting(s))
-        return log_mean + np.where(np.isposinf(np.real(log_mean)), 0.0, np.log1p(ratio)), None
+        lasting = self.protocol.lost.lasting(s)
+        ratio = np.where(never, 0.0, ratio * lasting)
+        beyond = ~np.isfinite(ratio)  # a trial may last for no time in float64
+        many = np.log(-np.expm1(trial.log_success) - s * np.exp(log_spent)) + np.log(lasting)
+        added = np.where(beyond, many - log_spent, log1p(np.where(beyond, 0.0, ratio)))
+        return log_mean + np.where(np.isposinf(np.real(log_mean)), 0.0, added), None
 
     def _log_laplace(self, s: Any) -> Any:
         s = np.asarray(s)
@@ -120,12 +144,12 @@ class Restarted(PassageTime):
         with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
             weight = np.log(np.where(zero, 1.0, s)) + log_mean  # log(s M)
             large = np.real(weight) > 600
-            value = -np.log1p(np.exp(np.where(large, 0.0, weight)))
+            value = -log1p(np.exp(np.where(large, 0.0, weight)))
             value = np.where(large, -weight, value)
             if mean is not None:  # not through the logarithm where the product is at hand
                 product = s * mean
                 plain = np.isfinite(product) & (np.abs(product) < 1e250) & (product != 0)
-                value = np.where(plain, -np.log1p(np.where(plain, product, 0.0)), value)
+                value = np.where(plain, -log1p(np.where(plain, product, 0.0)), value)
         never = np.where(np.isposinf(np.real(log_mean)), self._never(), 0.0)
         return np.where(zero, never, value)
 
@@ -244,8 +268,8 @@ def play(
     open_ = np.ones(total.shape, dtype=bool)
     free = first
     for _ in range(_MOST_ROUNDS):
-        times = _spread(free._sample(n, generator), total)
-        waits = _spread(protocol.waits_after(total, generator), total)
+        times = spread_draws(free._sample(n, generator), total.shape)
+        waits = spread_draws(protocol.waits_after(total, generator), total.shape)
         wins = protocol.wins(times, waits) | np.isinf(waits)
         spent = waits
         if not protocol.lost.none:
@@ -261,10 +285,10 @@ def play(
     )
 
 
-def _spread(draws: Array, total: Array) -> Array:
+def spread_draws(draws: Array, shape: tuple[int, ...]) -> Array:
     """Draws of shape (n, ...) against results of shape (n, more ...)."""
-    missing = (1,) * (total.ndim - draws.ndim)
-    return np.broadcast_to(draws.reshape(len(draws), *missing, *draws.shape[1:]), total.shape)
+    missing = (1,) * (len(shape) - draws.ndim)
+    return np.broadcast_to(draws.reshape(len(draws), *missing, *draws.shape[1:]), shape)
 
 
 @np.errstate(all="ignore")

@@ -10,7 +10,8 @@ from scipy import special
 
 from resetsgd.domain import Array
 from resetsgd.errors import DomainError, NotConverged
-from resetsgd.passage.renewal_equation import March, Table, even
+from resetsgd.passage.legendre_panels import Table, even
+from resetsgd.passage.volterra import March
 from resetsgd.passage.waiting import has_density, marks_of
 from resetsgd.protocols.base import Trial
 from resetsgd.protocols.schedule import Schedule

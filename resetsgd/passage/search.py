@@ -6,6 +6,7 @@ values elsewhere; each is then solved for. Several passage times are searched at
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from resetsgd.passage.base import PassageTime
     from resetsgd.passage.optimum import Optimum
 
-__all__ = ["Curve", "Local", "local_minima", "outer", "solve"]
+__all__ = ["Curve", "Local", "local_minima", "log_mean_of", "outer", "solve"]
 
 # Frequencies searched, in units of 1/timescale: dense where minima are, and far to both sides, for
 # a rate may vanish at a transition or belong to a rare, fast part of the law. A transform is
@@ -95,7 +96,7 @@ class Curve:
 
     def log_mean(self, frequency: Any) -> Array:
         """Logarithm of the mean."""
-        return np.real(np.asarray(self.under(self.at(frequency)).log_mean()))
+        return log_mean_of(self.under(self.at(frequency)))
 
     def tilt(self, frequency: Any) -> Any:
         """The slope up to a positive factor, or None where the family knows values only."""
@@ -135,6 +136,15 @@ class Curve:
             middle = 0.5 * (low + high)
             low, high = (low, middle) if beyond(middle) else (middle, high)
         return float(2.0 ** (0.5 * (low + high)))
+
+
+def log_mean_of(law: PassageTime) -> Array:
+    """Logarithm of a mean: of one law not through its logarithm, which knows more but is slow."""
+    if not law.shape:
+        mean = float(np.asarray(law.mean()))
+        if 1e-290 < mean < 1e290:
+            return np.asarray(math.log(mean))
+    return np.real(np.asarray(law.log_mean()))
 
 
 def local_minima(curve: Curve) -> tuple[list[Local], Any]:
@@ -189,10 +199,18 @@ def _by_slope(curve: Curve, grid: Array, flat_ends: bool) -> tuple[list[Local], 
     for left, right, exists in brackets:
         low = np.take_along_axis(grid, np.asarray(left)[None], 0)[0] if shape else grid[left]
         high = np.take_along_axis(grid, np.asarray(right)[None], 0)[0] if shape else grid[right]
-        found = solve(curve.tilt, low, high)
+        near = slice(max(left - 3, 0), right + 4) if not shape and right == left + 1 else None
+        seen = None if near is None else _apart(grid[near], slope[near])
+        found = solve(curve.tilt, low, high, seen)
         value = np.broadcast_to(curve.log_mean(found), shape)
         minima.append(Local(found, value, exists, "interior"))
     return minima, falls
+
+
+def _apart(grid: Array, slope: Array) -> tuple[list[float], list[float]]:
+    """Points of a grid that bounds have not made equal."""
+    new = np.concatenate([[True], np.diff(grid) > 0])
+    return grid[new].tolist(), slope[new].tolist()
 
 
 def _looked_again(curve: Curve, grid: Array, slope: Array) -> tuple[Array, Array]:
@@ -234,33 +252,40 @@ def _brackets(signs: Any) -> tuple[list[tuple[Any, Any, Any]], Any]:
     return found, np.take_along_axis(signs, seen[None], 0)[0] < 0
 
 
-def solve(function: Callable[[Any], Any], low: Any, high: Any) -> Any:
+def solve(
+    function: Callable[[Any], Any],
+    low: Any,
+    high: Any,
+    known: tuple[list[float], list[float]] | None = None,
+) -> Any:
     """Where a function turns from negative to positive between two positive numbers.
 
     One pair of numbers by inverse interpolation on a few points at a time, which cost as much as
-    one; arrays by bisection with regula falsi (Illinois).
+    one, the first of them ``known`` if they are; arrays by bisection with regula falsi (Illinois).
     """
     if np.ndim(low) == 0:
         low, high = float(low), float(high)
         if low == high:
             return low
-        x = low * (high / low) ** _PARTS
-        x[-1] = high
-        for around in (1e-5, 1e-9, 1e-13, 0.0):
-            y = np.asarray(function(x), dtype=np.float64)
-            xs, ys = x.tolist(), y.tolist()
-            if not ys[0] < 0 < ys[-1]:
-                if around == 1e-5:
-                    return low if abs(ys[0]) < abs(ys[-1]) else high
-                break  # below the noise of the function
-            place = next(i for i, value in enumerate(ys) if value >= 0) - 1
-            guess = _inverted(xs, ys, place)
-            low, high = xs[place], xs[place + 1]
-            if high - low <= 4.0 * around * low or around == 0.0:
+        if known is None:
+            x = low * (high / low) ** _PARTS
+            x[-1] = high
+            known = x.tolist(), np.asarray(function(x), dtype=np.float64).tolist()
+        xs, ys = known
+        for around in (1e-4, 1e-8, 1e-12, 0.0):
+            place = next((i for i, y in enumerate(ys) if y >= 0 and xs[i] > low), 0) - 1
+            if place < 0 or not ys[place] < 0:
+                return low if abs(ys[0]) < abs(ys[-1]) else high
+            base = xs[place]
+            guess = base * math.exp(_inverted([math.log(x / base) for x in xs], ys, place))
+            low, high = base, xs[place + 1]
+            # between neighbours so near each other the interpolation is exact to rounding
+            if high - low <= 1e-3 * low or around == 0.0:
                 break
             inner = [z for z in (guess * (1.0 + around * _AROUND)).tolist() if low < z < high]
-            x = np.array([low, *inner, high])
-        if high - low <= 1e-8 * low:
+            xs = [low, *inner, high]
+            ys = [ys[place], *np.asarray(function(np.array(inner))).tolist(), ys[place + 1]]
+        if high - low <= 1e-3 * low:
             return guess
         ends = float(function(low)), float(function(high))
         if not ends[0] < 0 < ends[1]:
@@ -298,12 +323,12 @@ def solve(function: Callable[[Any], Any], low: Any, high: Any) -> Any:
 
 _PARTS = np.linspace(0.0, 1.0, 10)
 """Where a bracket is looked at first, in its logarithm."""
-_AROUND = np.array([-30.0, -3.0, -0.3, 0.3, 3.0, 30.0])
+_AROUND = np.array([-30.0, -10.0, -3.0, -1.0, -0.3, 0.3, 1.0, 3.0, 10.0, 30.0])
 """Where around a guess, in units of its error."""
 
 
 def _inverted(x: list[float], y: list[float], place: int) -> float:
-    """The zero between two points, by inverse interpolation on six; else on a line."""
+    """The zero between two points, by inverse interpolation on six; else of a polynomial."""
     first = min(max(place - 2, 0), max(len(x) - 6, 0))
     base, ys = x[place], y[first : first + 6]
     width = x[place + 1] - base
@@ -317,7 +342,23 @@ def _inverted(x: list[float], y: list[float], place: int) -> float:
             total += weight
         if 0.0 <= total <= width:
             return base + total
-    return base - y[place] / (y[place + 1] - y[place]) * width
+    # divided differences on eight points
+    first = min(max(place - 3, 0), max(len(x) - 8, 0))
+    xs, newton = x[first : first + 8], y[first : first + 8]
+    for order in range(1, len(xs)):
+        for i in range(len(xs) - 1, order - 1, -1):
+            newton[i] = (newton[i] - newton[i - 1]) / (xs[i] - xs[i - order])
+
+    def polynomial(z: float) -> float:
+        value = newton[-1]
+        for c, node in zip(newton[-2::-1], xs[-2::-1], strict=True):
+            value = value * (z - node) + c
+        return value
+
+    low, high = polynomial(base), polynomial(base + width)
+    if not low < 0.0 < high:  # rounding at an end
+        return base - y[place] / (y[place + 1] - y[place]) * width
+    return float(brentq(polynomial, base, base + width, xtol=1e-7 * width))
 
 
 def _by_values(curve: Curve, grid: Array) -> tuple[list[Local], Any]:

@@ -8,32 +8,26 @@ comes there (:meth:`Sided.given`). Resetting changes both, and gives back a two-
 from __future__ import annotations
 
 from abc import abstractmethod
-from functools import lru_cache
-from typing import Any, NamedTuple
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 
 from resetsgd import domain
-from resetsgd.domain import Array, Real
+from resetsgd.domain import QUIET, Array
 from resetsgd.errors import NotConverged
-from resetsgd.passage import inversion
-from resetsgd.passage.base import QUIET, PassageTime
+from resetsgd.passage import steep
+from resetsgd.passage.base import PassageTime
 from resetsgd.passage.inverse_table import InverseTable
 from resetsgd.passage.one_end import Given, OneSide
 from resetsgd.passage.restart import Restarted
+from resetsgd.passage.splitting import Splitting
 
 __all__ = ["Given", "InverseTable", "OneSide", "Sided", "SidedRestarted", "Splitting"]
 
 _SIDES = ("lower", "upper")
 _STEP = 1e-30
 """Relative complex step of derivatives: far below rounding, far above underflow."""
-
-
-class Splitting(NamedTuple):
-    """Probabilities to come at the lower and at the upper end."""
-
-    lower: Real
-    upper: Real
 
 
 @lru_cache(maxsize=1)
@@ -200,11 +194,8 @@ class Sided(PassageTime):
         """P(T > t | side), by Laplace inversion, absolute error about 1e-11."""
         self._smoothly()
         t = np.broadcast_to(t, np.broadcast_shapes(t.shape, self.shape))
-
-        def transform(s: Any) -> Any:
-            return -np.expm1(self._log_laplace_given(side, s)) / s
-
-        value = np.clip(inversion.invert(transform, t), 0.0, 1.0)
+        late = steep.survival(partial(self._log_laplace_given, side), t, self.given(side)._inverting)
+        value = np.clip(late, 0.0, 1.0)
         return np.where(t == 0, 1.0, np.where(np.isinf(t), 0.0, value))
 
     def _cdf_given(self, side: str, t: Array) -> Any:
@@ -216,14 +207,15 @@ class Sided(PassageTime):
         """Density of T at t on condition of the side, by Laplace inversion."""
         self._smoothly()
         t = np.broadcast_to(t, np.broadcast_shapes(t.shape, self.shape))
-        values = inversion.invert(lambda s: np.exp(self._log_laplace_given(side, s)), t)
+        law = self.given(side)._inverting
+        values = steep.density(partial(self._log_laplace_given, side), t, law)
         return np.where((t == 0) | np.isinf(t), 0.0, values)
 
     def _sample_given(self, side: str, n: int, generator: np.random.Generator) -> Array:
         """Draws on condition of the side, by inversion of a table of the law."""
         tables: dict[str, InverseTable] = self.__dict__.setdefault("_tables", {})
         if side not in tables:
-            tables[side] = InverseTable(self.given(side))
+            tables[side] = InverseTable.of(self.given(side))
         return tables[side](generator.random((n, *self.shape)))
 
     def _sample(self, n: int, generator: np.random.Generator) -> Array:

@@ -15,15 +15,16 @@ import numpy as np
 from scipy import special
 
 from resetsgd import domain
-from resetsgd.domain import Array, Real, RealLike
+from resetsgd.domain import QUIET, Array, Real, RealLike
 from resetsgd.errors import DomainError
-from resetsgd.passage.base import QUIET, PassageTime
+from resetsgd.passage.arrangements import log1p
+from resetsgd.passage.base import PassageTime
 from resetsgd.passage.fronts import Fronted
-from resetsgd.passage.linear_trap import log1p
+from resetsgd.passage.placed import Placed
 from resetsgd.passage.sided import InverseTable
 from resetsgd.processes import Telegraph
 
-__all__ = ["After", "Run", "TelegraphPassage", "image_cdf", "image_density", "passage"]
+__all__ = ["Run", "TelegraphPassage", "after", "image_cdf", "image_density", "passage"]
 
 _GAUSS, _WEIGHTS = np.polynomial.legendre.leggauss(20)
 
@@ -113,7 +114,7 @@ class Run(Fronted):
         )
 
 
-class TelegraphPassage(Run):
+class TelegraphPassage(Placed, Run):
     r"""First passage of :class:`~resetsgd.Telegraph` to a point.
 
     With L the distance, v the speed and :math:`\gamma` the flip rate, E[exp(-sT)] is
@@ -162,26 +163,13 @@ class TelegraphPassage(Run):
             start=x0,
             target=end,
         )
-        with np.errstate(over="ignore"):
-            gap = x0 - end
-        if (gap == 0).any():
-            raise DomainError("start", start, f"different from the target, got {target!r}")
-        if np.isinf(gap).any():
-            raise DomainError("start", start, "within the float64 range of the target")
+        gap = domain.gap(x0, end)
         self._take(process)
         self.start, self.target = domain.plain(x0), domain.plain(end)
         self._L = np.abs(gap)
         self._toward = np.where(gap < 0, self._right, 1.0 - self._right)
         with np.errstate(over="ignore"):
             self._tau = self._L / self._v
-
-    def __repr__(self) -> str:
-        return f"first_passage({self.process}, start={self.start}, target={self.target})"
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the parameters."""
-        return self._shape
 
     @QUIET
     def _log_laplace(self, s: Any) -> Any:
@@ -253,41 +241,18 @@ class TelegraphPassage(Run):
 
     @cached_property
     def _table(self) -> InverseTable:
-        return InverseTable(After(self, self._tau, self._atoms()[1][0]))
+        return after(self, self._tau, self._atoms()[1][0])
 
 
-class After(PassageTime):
-    """The time after the first atom, on condition that it is not the atom; for sampling."""
+def after(law: PassageTime, first: Any, weight: Any) -> InverseTable:
+    """A table of the time after the first atom, on condition that it is not the atom."""
 
-    def __init__(self, law: PassageTime, first: Any, weight: Any) -> None:
-        self.law, self.first, self.weight = law, first, weight
+    def late(t: Array) -> Any:
+        return np.clip(np.asarray(law.survival(first + t)) / (1.0 - weight), 0.0, 1.0)
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the parameters."""
-        return self.law.shape
+    def come(t: Array) -> Any:
+        arrived = np.asarray(law._cdf(np.asarray(first + t)))
+        return np.maximum(arrived - weight, 0.0) / (1.0 - weight)
 
-    def _log_laplace(self, s: Any) -> Any:
-        return self.law._log_laplace(s)
-
-    def timescale(self) -> Array:
-        """That of the whole law."""
-        return self.law.timescale()
-
-    def _survival(self, t: Array) -> Any:
-        return np.asarray(self.law.survival(self.first + t)) / (1.0 - self.weight)
-
-    def _cdf(self, t: Array) -> Any:
-        come = np.asarray(self.law._cdf(np.asarray(self.first + t)))
-        return np.maximum(come - self.weight, 0.0) / (1.0 - self.weight)
-
-    def log_mean(self) -> Real:
-        """That of the whole law."""
-        return self.law.log_mean()
-
-    def var(self) -> Real:
-        """That of the whole law."""
-        return self.law.var()
-
-    def _sample(self, n: int, generator: np.random.Generator) -> Array:
-        return InverseTable(self)(generator.random((n, *self.shape)))
+    arrive = np.exp(law._log_laplace(np.zeros(law.shape)))
+    return InverseTable.searched(law.shape, come, late, law.timescale(), arrive)

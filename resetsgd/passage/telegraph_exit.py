@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 
 from resetsgd import domain
-from resetsgd.domain import Array, Real, RealLike
+from resetsgd.domain import QUIET, Array, Real, RealLike
 from resetsgd.errors import DomainError
-from resetsgd.passage.arrangements import sinh_excess
-from resetsgd.passage.base import QUIET
+from resetsgd.passage.arrangements import log1p, sinh_excess
 from resetsgd.passage.inversion import invert
-from resetsgd.passage.linear_trap import log1p
+from resetsgd.passage.placed import Placed
 from resetsgd.passage.sided import InverseTable, Sided, Splitting
-from resetsgd.passage.telegraph import After, Run, image_cdf, image_density
+from resetsgd.passage.telegraph import Run, after, image_cdf, image_density
 from resetsgd.processes import Telegraph
 
 __all__ = ["TelegraphExit"]
@@ -27,7 +26,7 @@ _FLIPS = 40.0
 """Flips after which the fronts inside an interval have died out, exp(-40)."""
 
 
-class TelegraphExit(Run, Sided):
+class TelegraphExit(Placed, Run, Sided):
     r"""First passage of :class:`~resetsgd.Telegraph` out of an interval.
 
     With l the width, x the distance from the lower end and :math:`c = -\ln A`, the transform at
@@ -85,14 +84,6 @@ class TelegraphExit(Run, Sided):
         with np.errstate(over="ignore"):
             self._down, self._up = (place - low) / self._v, (high - place) / self._v
             self._across = (high - low) / self._v
-
-    def __repr__(self) -> str:
-        return f"first_passage({self.process}, start={self.start}, target={self.target})"
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the parameters."""
-        return self._shape
 
     # Transform -------------------------------------------------------------------------------
 
@@ -220,7 +211,10 @@ class TelegraphExit(Run, Sided):
     def _reach(self) -> tuple[Any, Any]:
         """Crossings that images have to cover, and whether anything is left after them."""
         flips = self._gamma * self._across
-        lost = _FLIPS / -np.log(-np.expm1(-flips))  # by then all have crossed without a flip
+        few = -np.log(-np.expm1(-np.minimum(flips, 1.0)))
+        with np.errstate(divide="ignore"):
+            # by then all have crossed without a flip; for many flips that is never
+            lost = _FLIPS / np.where(flips < 1.0, few, -np.log1p(-np.exp(-flips)))
         return np.minimum(_FLIPS / flips, lost), _FLIPS / flips < lost
 
     def _summed(self, function: Any, side: str, t: Array) -> Any:
@@ -312,7 +306,7 @@ class TelegraphExit(Run, Sided):
 
     def _fronts(self) -> Any:
         near, far = np.minimum(self._down, self._up), np.maximum(self._down, self._up)
-        count = int(np.ceil(np.max(np.minimum(self._reach()[0], 12.0))))
+        count = int(np.ceil(np.max(np.clip(self._reach()[0], 0.0, 12.0))))
         times = [near + k * self._across for k in range(count + 1)]
         times += [far + k * self._across for k in range(count + 1)]
         return np.sort(np.stack([np.broadcast_to(time, self._shape) for time in times]), axis=0)
@@ -332,7 +326,7 @@ class TelegraphExit(Run, Sided):
         pick, uniforms = generator.random((2, n, *self._shape))
         tables: dict[str, InverseTable] = self.__dict__.setdefault("_tables", {})
         if side not in tables:
-            tables[side] = InverseTable(After(self.given(side), first, weight))
+            tables[side] = after(self.given(side), first, weight)
         return np.asarray(np.where(pick < weight, first, first + tables[side](uniforms)))
 
 

@@ -26,6 +26,8 @@ __all__ = ["Kernel", "Panels", "Transfer", "assemble"]
 
 _INNER = 20
 """Nodes of a piece on which the kernel is integrated."""
+_FEW_STEPS, _MOST_STEPS = 0.7, 60
+"""From this u on as many steps are summed: 2^-60 is left."""
 _TINY = 1e-3
 """Generating functions below are solved one by one: their small parts stay accurate."""
 
@@ -169,7 +171,7 @@ class Transfer:
         starts: Array,
         decay: Callable[[Array], Array] | None = None,
     ) -> None:
-        self.panels, self.decay = panels, decay
+        self.kernel, self.panels, self.decay = kernel, panels, decay
         self.compact = decay is None and panels.tail == 0
         x = panels.nodes
         self.matrix = assemble(panels, kernel, x)
@@ -276,50 +278,158 @@ class Transfer:
         -------
         log_generating, one_minus : ndarray, shape (m, starts)
         """
-        if self.decay is not None or len(u) < 4:
-            parts = [self._directly(u[i : i + 48]) for i in range(0, len(u), 48)]
-            return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
-        value, one_minus = self._batched(u)
-        small = np.flatnonzero((np.real(value + u[:, None]) < np.log(_TINY)).any(axis=1))
+        if len(u) < 4:
+            return self._directly(u)
+        value = np.empty((len(u), len(self.starts)), dtype=np.result_type(u, np.float64))
+        one_minus = np.empty_like(value)
+        late = np.real(u) > _FEW_STEPS
+        steps = np.abs(np.imag(u)) < 1e-12 * np.abs(u)
+        for way, which in (
+            (self._by_steps, late),
+            (self._batched, ~late & steps),
+            (self._batched, ~late & ~steps),
+        ):
+            part = np.flatnonzero(which)
+            if part.size:
+                value[part], one_minus[part] = way(u[part])
+        near = np.real(value + u[:, None]) < np.log(_TINY)
+        small = np.flatnonzero(~late & near.any(axis=1))
         for first in range(0, len(small), 48):
             part = small[first : first + 48]
-            value[part], one_minus[part] = self._directly(u[part])
-        return value, one_minus
+            value[part], one_minus[part] = self._directly(u[part], shift=False)
+        return self._shifted(u, value, one_minus)
+
+    def _waves(self, u: Array) -> tuple[Array, Array, Array]:
+        """Beyond the last panel: its decay, the fall of G and the rise of 1 - G over 1 - z."""
+        kappa = self.decay(u)  # type: ignore[misc]
+        drop = np.multiply.outer(kappa, self.gap)
+        return kappa, np.exp(-drop), -np.expm1(-drop) / -np.expm1(-u)[:, None]
+
+    def _shifted(self, u: Array, log_value: Array, one_minus: Array) -> tuple[Array, Array]:
+        """The same from the starts beyond the last panel, where the end stands in for them."""
+        if self.decay is None or not self.far.any():
+            return log_value, one_minus
+        gap = np.where(self.far, self.starts - self.panels.end, 0.0)
+        drop = np.multiply.outer(self.decay(u), gap)
+        one_minus = np.where(self.far, one_minus * np.exp(-drop) - np.expm1(-drop), one_minus)
+        return np.where(self.far, log_value - drop, log_value), one_minus
+
+    @cached_property
+    def _chances(self) -> tuple[Array, Array]:
+        """Chances to leave, and to step on each place beyond, after k steps within the panels.
+
+        From the starts and, last, from the end of the panels: shapes (k, rows) and (k, rows, gaps).
+        """
+        row = np.vstack([self.rows, self.last])
+        leave, beyond = [], []
+        for _ in range(_MOST_STEPS):
+            leave.append(row @ self.leaves)
+            beyond.append(row @ self.beyond if self.decay is not None else np.empty((len(row), 0)))
+            row = row @ self.matrix
+        return np.array(leave), np.array(beyond)
+
+    def _by_steps(self, u: Array) -> tuple[Array, Array]:
+        """Step by step, where few steps count: sums of positive terms, whatever their size."""
+        z = np.exp(-u)
+        powers = z[:, None] ** np.arange(_MOST_STEPS)
+        leave, beyond = self._chances
+        inside = powers @ leave
+        value = self.row_leaves + z[:, None] * inside[:, :-1]
+        if self.decay is not None:
+            _, fall, _ = self._waves(u)
+            paths = np.tensordot(powers, beyond, axes=(1, 0))
+            back = np.einsum("mkg,mg->mk", paths, fall)
+            end = inside[:, -1:] / (1.0 - z[:, None] * back[:, -1:])
+            value = value + z[:, None] * end * (
+                fall @ self.row_beyond.T + z[:, None] * back[:, :-1]
+            )
+        log_value = np.log(value) - u[:, None]
+        return log_value, -np.expm1(log_value)
 
     def _batched(self, u: Array) -> tuple[Array, Array]:
         """By back substitution in the Schur form, all u at once.
 
         A tiny imaginary part, of a complex step, is taken through the derivative: the Schur form is
-        complex itself, and would drown it in rounding.
+        complex itself, and would drown it in rounding. What lies beyond the last panel is a change
+        of the matrix of rank one.
         """
-        steps = np.abs(np.imag(u)) < 1e-12 * np.abs(u)
-        if np.iscomplexobj(u) and steps.any() and not steps.all():
-            value = np.empty((len(u), len(self.starts)), dtype=complex)
-            one_minus = np.empty_like(value)
-            for part in (np.flatnonzero(steps), np.flatnonzero(~steps)):
-                value[part], one_minus[part] = self._batched(u[part])
-            return value, one_minus
-        step = np.imag(u)[:, None] if np.iscomplexobj(u) and steps.all() else None
-        point = np.real(u) if steps.all() else u
+        steps = bool(np.all(np.abs(np.imag(u)) < 1e-12 * np.abs(u)))
+        step = np.imag(u)[:, None] if np.iscomplexobj(u) and steps else None
+        point = np.real(u) if steps else u
         triangle, unitary = self._schur
-        row = self.rows @ unitary
         z = np.exp(-point)
-        right = unitary.conj().T @ np.stack([self.leaves, np.ones(len(triangle))], axis=-1)
-        x, pushed = self._substituted(z, right[..., None])
-        solved = np.einsum("kj,jcm->mkc", row, x)
-        solved = solved.real if steps.all() else solved
-        z, rest = z[:, None], -np.expm1(-point)[:, None]
-        inside = self.row_leaves + z * solved[..., 0]
-        tail = 1.0 + z * solved[..., 1]
-        log_value, one_minus = np.log(inside) - point[:, None], rest * tail
+        kinds = 2 if self.decay is None else 3
+        right = np.zeros((len(triangle), kinds, len(u)), dtype=complex)
+        right[:, 0] = (unitary.conj().T @ self.leaves)[:, None]
+        right[:, 1] = unitary.conj().T.sum(axis=1)[:, None]
+        rows = np.vstack([self.rows, self.last]) @ unitary
+        fall = rise = turn = None
+        if self.decay is not None:
+            _, fall, rise = self._waves(point)
+            project = unitary.conj().T @ self.beyond
+            right[:, 1] += project @ (z[:, None] * rise).T
+            right[:, 2] = project @ fall.T
+        x, pushed = self._substituted(z, right)
+        found = self._put_together(point, np.einsum("kj,jcm->mkc", rows, x), fall, rise, steps)
         if step is None:
-            return log_value, one_minus
-        slope, _ = self._substituted(z[:, 0], pushed)
-        slope = np.einsum("kj,jcm->mkc", row, slope).real
-        change = -z * (solved[..., 0] + z * slope[..., 0])
-        change_tail = -z * (solved[..., 1] + z * slope[..., 1])
-        log_value = log_value + 1j * step * (change / inside - 1.0)
-        return log_value, one_minus + 1j * step * (z * tail + rest * change_tail)
+            return found[0], found[1]
+        # d/du of (1 - z M) x = right
+        push = -z * pushed
+        if self.decay is not None:
+            h = 1e-30
+            _, turn_fall, turn_rise = self._waves(point * (1.0 + h * 1j))
+            turn = tuple(part.imag / (h * point[:, None]) for part in (turn_fall, turn_rise))
+            push[:, 1] += project @ (z[:, None] * (turn[1] - rise)).T
+            push[:, 2] += project @ turn[0].T
+        slope, _ = self._substituted(z, push)
+        slopes = np.einsum("kj,jcm->mkc", rows, slope).real
+        change, change_minus = self._put_together(
+            point, np.einsum("kj,jcm->mkc", rows, x), fall, rise, steps, slopes, turn
+        )
+        return found[0] + 1j * step * change, found[1] + 1j * step * change_minus
+
+    def _put_together(
+        self,
+        u: Array,
+        solved: Array,
+        fall: Any,
+        rise: Any,
+        real: bool,
+        slopes: Any = None,
+        turn: Any = None,
+    ) -> tuple[Array, Array]:
+        """log G and 1 - G from solutions seen from the starts and the end; or their slopes in u."""
+        solved = solved.real if real else solved
+        z, rest = np.exp(-u)[:, None], -np.expm1(-u)[:, None]
+        far = 0.0 if fall is None else fall @ self.row_beyond.T
+        risen = 0.0 if rise is None else rise @ self.row_beyond.T
+        seen, end = solved[:, :-1], solved[:, -1:]
+        parts, ends = [seen[..., 0], seen[..., 1]], []
+        if fall is not None:
+            closed = 1.0 / (1.0 - z * end[..., 2])
+            ends = [end[..., c] * closed for c in (0, 1)]
+            parts = [parts[c] + z * ends[c] * seen[..., 2] for c in (0, 1)]
+        shelf = [ends[c] * far if ends else 0.0 for c in (0, 1)]
+        inside = self.row_leaves + z * (parts[0] + shelf[0])
+        tail = 1.0 + z * (parts[1] + shelf[1] + risen)
+        if slopes is None:
+            return np.log(inside) - u[:, None], rest * tail
+        seen_slope, end_slope = slopes[:, :-1], slopes[:, -1:]
+        changes = []
+        for c in (0, 1):
+            part_slope, shelf_slope = seen_slope[..., c], 0.0
+            if fall is not None:
+                bent = z * (end_slope[..., 2] - end[..., 2])  # of z times what comes back
+                turned_end = (end_slope[..., c] + ends[c] * bent) * closed
+                part_slope = part_slope + z * (
+                    (turned_end - ends[c]) * seen[..., 2] + ends[c] * seen_slope[..., 2]
+                )
+                shelf_slope = turned_end * far + ends[c] * (turn[0] @ self.row_beyond.T)
+                if c == 1:
+                    shelf_slope = shelf_slope + turn[1] @ self.row_beyond.T
+            total = parts[c] + shelf[c] + (risen if c == 1 else 0.0)
+            changes.append(z * (part_slope + shelf_slope - total))
+        return changes[0] / inside - 1.0, z * tail + rest * changes[1]
 
     def _substituted(self, z: Array, right: Any) -> tuple[Any, Any]:
         """x = (1 - z T)^-1 right for each z, and T x; ``right`` has the shape (n, 2, m)."""
@@ -327,8 +437,9 @@ class Transfer:
         n = len(triangle)
         x = np.zeros((n, right.shape[1] * len(z)), dtype=complex)
         pushed = np.zeros_like(x)
-        right = np.broadcast_to(right, (n, right.shape[1], len(z))).reshape(n, -1)
-        z = np.tile(z, x.shape[1] // len(z))
+        right = right.reshape(n, -1)
+        kinds = x.shape[1] // len(z)
+        z = np.tile(z, kinds)
         block = 32  # rows above a block see it in one product of matrices
         for last in range(n, 0, -block):
             first = max(0, last - block)
@@ -337,9 +448,9 @@ class Transfer:
                 x[i] = (right[i] + z * tail) / (1.0 - z * triangle[i, i])
                 pushed[i] = tail + triangle[i, i] * x[i]
             pushed[:first] += triangle[:first, first:last] @ x[first:last]
-        return x.reshape(n, -1, len(z) // 2), pushed.reshape(n, -1, len(z) // 2)
+        return x.reshape(n, kinds, -1), pushed.reshape(n, kinds, -1)
 
-    def _directly(self, u: Array) -> tuple[Array, Array]:
+    def _directly(self, u: Array, shift: bool = True) -> tuple[Array, Array]:
         """One elimination for each u."""
         z, rest = np.exp(-u), -np.expm1(-u)
         n = len(self.matrix)
@@ -348,10 +459,8 @@ class Transfer:
         right[..., 0] = self.leaves
         right[..., 1] = 1.0
         if self.decay is not None:
-            kappa = self.decay(u)
-            fall = np.exp(-np.multiply.outer(kappa, self.gap))
             with np.errstate(divide="ignore", invalid="ignore"):
-                rise = -np.expm1(-np.multiply.outer(kappa, self.gap)) / rest[:, None]
+                _, fall, rise = self._waves(u)
             system = system - (z[:, None] * (fall @ self.beyond.T))[..., None] * self.last
             right[..., 1] += z[:, None] * (rise @ self.beyond.T)
         x = np.linalg.solve(system, right)
@@ -365,11 +474,5 @@ class Transfer:
             )
         with np.errstate(divide="ignore", invalid="ignore"):
             log_value = -u[:, None] + np.log(inside)
-        if self.decay is not None and self.far.any():
-            gap = np.where(self.far, self.starts - self.panels.end, 0.0)
-            drop = np.multiply.outer(kappa, gap)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                grown = tail * np.exp(-drop) - np.expm1(-drop) / rest[:, None]
-            tail = np.where(self.far, grown, tail)
-            log_value = np.where(self.far, log_value - drop, log_value)
-        return log_value, rest[:, None] * tail
+        one_minus = rest[:, None] * tail
+        return self._shifted(u, log_value, one_minus) if shift else (log_value, one_minus)

@@ -9,7 +9,9 @@ import numpy as np
 
 from resetsgd.domain import Array
 from resetsgd.errors import NotConverged
+from resetsgd.passage.arrangements import log_total
 from resetsgd.passage.fronts import Fronted
+from resetsgd.passage.law_table import tabulated
 from resetsgd.passage.lattice_time import LatticeTime
 from resetsgd.passage.log_time import PROMISE, REACH, Grid
 from resetsgd.passage.waits import Waits
@@ -21,7 +23,7 @@ from resetsgd.protocols.waiting import WaitingMoments, WaitingTime, around
 if TYPE_CHECKING:
     from resetsgd.passage.base import PassageTime
 
-__all__ = ["has_density", "knots_of", "marks_of", "moments", "sums_of", "trial"]
+__all__ = ["has_density", "is_inverted", "knots_of", "marks_of", "moments", "sums_of", "trial"]
 
 _NOISE = 1e-13
 """Density times time, late, below which an inverted transform gives noise."""
@@ -113,12 +115,12 @@ def sums_of(points: Array, most: int) -> Array:
     return np.asarray(found[~close])
 
 
-def _inverted(free: PassageTime) -> bool:
+def is_inverted(free: PassageTime) -> bool:
     """Whether the density comes from an inversion: late it is rounding noise."""
     from resetsgd.passage.restart import Restarted
 
     if isinstance(free, Restarted):
-        return free.smooth or _inverted(free.free)
+        return free.smooth or is_inverted(free.free)
     return free.tail_resolved > 0
 
 
@@ -132,7 +134,8 @@ class _Pair:
         self.free, self.law, self.s = free, law, np.asarray(s)
         self.shape = np.broadcast_shapes(free.shape, law.shape, np.shape(s))
         self.plain = not np.any(self.s != 0)
-        inverted = _inverted(free)
+        self.known = tabulated(free)
+        inverted = self.known is free and is_inverted(free)
         # by the survival where it, but not the density, has digits in the tail
         self.closed = self.plain and not inverted and law.waiting_early(np.ones(1), 1) is not None
         self.noise = np.where(inverted, _NOISE, 0.0)
@@ -163,11 +166,11 @@ class _Pair:
             )
 
     def _mass(self, t: Array) -> Any:
-        value = np.maximum(np.asarray(self.free._density(t)), 0.0)
+        value = np.maximum(np.asarray(self.known._density(t)), 0.0)
         return np.where((t > self.middle) & (t * value < self.noise), 0.0, value)
 
     def _late(self, t: Array) -> Any:
-        return np.clip(np.asarray(self.free._survival(t)), 0.0, 1.0)
+        return np.clip(np.asarray(self.known._survival(t)), 0.0, 1.0)
 
     def _decay(self, t: Array) -> Any:
         return 1.0 if self.plain else np.exp(-self.s * t)
@@ -353,12 +356,6 @@ def trial(free: PassageTime, law: WaitingTime, s: Any = 0.0) -> Trial:
     return Trial(np.broadcast_to(log_success, shape), np.broadcast_to(log_mean, shape))
 
 
-def _log_sum(log_terms: Any) -> Any:
-    top = np.max(np.real(log_terms), axis=0)
-    top = np.where(np.isfinite(top), top, 0.0)
-    return top + np.log(np.sum(np.exp(log_terms - top), axis=0))
-
-
 def _atomic(free: PassageTime, atoms: tuple[Array, Array], s: Any) -> Trial:
     """Against a discrete law: fixed periods, weighed."""
     times, masses = atoms
@@ -368,8 +365,8 @@ def _atomic(free: PassageTime, atoms: tuple[Array, Array], s: Any) -> Trial:
     fixed = free.trial_fixed(times, s)
     spent = np.where(np.isneginf(np.real(fixed.log_success)), np.log(times), 0.0)
     spent = np.where(spent == 0.0, fixed.log_success + fixed.log_mean, spent)
-    log_success = _log_sum(np.log(masses) + fixed.log_success)
-    log_mean = _log_sum(np.log(masses) + spent) - log_success
+    log_success = log_total(np.log(masses) + fixed.log_success)
+    log_mean = log_total(np.log(masses) + spent) - log_success
     return Trial(log_success, np.where(np.isnan(log_mean), np.inf, log_mean))
 
 

@@ -93,6 +93,8 @@ class Waits:
             law, s, here = self._part(int(k)), self.s.ravel()[k], i == k
             marks = np.asarray(law.waiting_marks())
             marks = marks[np.isfinite(marks) & (marks > 0)]
+            if not marks.size:
+                raise NotConverged(f"{law!r} has no scale within float64; change the unit of time")
             grid = np.exp(np.arange(np.log(marks.min()) - 1.0, 690.0 / (power + 1), 0.5))
             size = grid ** (power + 1) * law.waiting_survival(grid) * np.exp(-np.real(s) * grid)
             ended = np.flatnonzero(size > 1e-17 * size.max())[-1]

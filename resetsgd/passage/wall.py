@@ -7,17 +7,18 @@ from typing import Any
 import numpy as np
 
 from resetsgd import domain
-from resetsgd.domain import Array, Real, RealLike
+from resetsgd.domain import QUIET, Array, Real, RealLike
 from resetsgd.errors import DomainError
 from resetsgd.passage.arrangements import sinh_excess
-from resetsgd.passage.base import QUIET
 from resetsgd.passage.drift_diffusion import DriftDiffusionPassage
+from resetsgd.passage.elementary import each, slope
 from resetsgd.passage.hyperbolic import scale, units
 from resetsgd.passage.reflected import (
     Reach,
     Wave,
     exponent_parts,
     finite,
+    log_mean_ratio,
     log_transform,
     mean_ratio,
     mean_slope,
@@ -101,6 +102,8 @@ class WallPassage(WallLaw):
         self._L = self._x + self._y
         self._nu = outward * process.drift  # toward the wall
         self._D = np.asarray(process.diffusivity)
+        parts = self._x, self._y, self._nu, self._D
+        self._parts = parts if self._shape else tuple(map(float, parts))
 
     def __repr__(self) -> str:
         places = f"start={self.start}, target={self.target}, wall={self.wall}"
@@ -116,13 +119,7 @@ class WallPassage(WallLaw):
 
     def _at(self, s: Any) -> tuple[Reach, Any, Any]:
         """Distances and s in units in which nothing overflows, and the exponent of the time."""
-        length, time = units(self._L, self._D, self._nu, s)
-        drift = scale(self._nu, time - length)
-        # beyond Péclet number 1e100 nothing but the variance would change, by that factor
-        D = scale(self._D, time - 2 * length)
-        D = np.maximum(D, np.maximum(1e-100 * np.abs(drift), 1e-290))
-        x, y = scale(self._x, -length), scale(self._y, -length)
-        return Reach(x, y, x + y, drift, D), scale(s, time), time
+        return _scaled(self._x, self._y, self._nu, self._D, s)
 
     def _log_laplace(self, s: Any) -> Any:
         at, s, _ = self._at(s)
@@ -130,11 +127,10 @@ class WallPassage(WallLaw):
 
     # Moments ---------------------------------------------------------------------------------
 
-    @QUIET
     def mean(self) -> Real:
         """Mean first-passage time: finite for every drift, if only in the logarithm."""
-        at, s, time = self._at(np.zeros(()))
-        return self._like(finite(scale(Wave(at, s).late(), time)))
+        mean = each(_mean, *self._parts)
+        return mean if type(mean) is float else self._like(mean)
 
     @QUIET
     def log_mean(self) -> Real:
@@ -169,7 +165,7 @@ class WallPassage(WallLaw):
         at, x, time = self._at(np.asarray(rate + s))
         log_f = log_transform(at, x)
         if not np.iscomplexobj(x):
-            mean = mean_ratio(at, x, log_f, time)
+            mean = mean_ratio(at, x, time)
             usable = (mean > 1e-290) & (mean < 1e300)
             apart = Wave(at, x).log_late() + time * np.log(2.0) - log_f
             log_mean = np.where(usable, np.log(np.where(usable, mean, 1.0)), apart)
@@ -186,17 +182,14 @@ class WallPassage(WallLaw):
             log_mean = np.where(near, value + 1j * tilt * slope, log_mean)
         return Trial(log_f, log_mean + time * np.log(2.0))
 
-    @QUIET
     def mean_exponential(self, rate: Any) -> Any:
         """Mean under exponential waiting times."""
-        at, rate, time = self._at(np.asarray(rate, dtype=np.float64))
-        return mean_ratio(at, rate, log_transform(at, rate), time)
+        return each(_mean_under, *self._parts, rate)
 
-    @QUIET
     def slope_exponential(self, rate: Any) -> Any:
         """d log(mean)/d log(rate), exact also where it changes sign."""
-        at, rate, _ = self._at(np.asarray(rate, dtype=np.float64))
-        return np.where(rate > 0, np.nan_to_num(mean_slope(at, rate)), 0.0)
+        value = slope(_log_mean_under, *self._parts, rate)
+        return np.where(np.asarray(rate) > 0, value, 0.0)
 
     @QUIET
     def var_exponential(self, rate: Any) -> Any:
@@ -219,3 +212,33 @@ class WallPassage(WallLaw):
         if np.all((mean > 0) & (mean < 1e300)):
             return mean
         return super().timescale()
+
+
+def _scaled(x: Any, y: Any, nu: Any, D: Any, s: Any) -> tuple[Reach, Any, Any]:
+    """Distances and s in units in which nothing overflows, and the exponent of the time."""
+    length, time = units(x + y, D, nu, s)
+    if type(time) is int:
+        return Reach(x, y, x + y, nu, D), s, time
+    drift = scale(nu, time - length)
+    # beyond Péclet number 1e100 nothing but the variance would change, by that factor
+    D = np.maximum(scale(D, time - 2 * length), np.maximum(1e-100 * np.abs(drift), 1e-290))
+    x, y = scale(x, -length), scale(y, -length)
+    return Reach(x, y, x + y, drift, D), scale(s, time), time
+
+
+def _mean(x: Any, y: Any, nu: Any, D: Any) -> Any:
+    """Mean without resets."""
+    at, s, time = _scaled(x, y, nu, D, 0.0)
+    mean = scale(Wave(at, s).late(), time)
+    return mean if type(mean) is float else finite(mean)
+
+
+def _mean_under(x: Any, y: Any, nu: Any, D: Any, rate: Any) -> Any:
+    """Mean under exponential waiting times."""
+    at, rate, time = _scaled(x, y, nu, D, rate)
+    return mean_ratio(at, rate, time)
+
+
+def _log_mean_under(x: Any, y: Any, nu: Any, D: Any, rate: Any) -> Any:
+    """log of the same in scaled units, for complex rates."""
+    return log_mean_ratio(*_scaled(x, y, nu, D, rate)[:2])

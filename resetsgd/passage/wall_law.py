@@ -14,8 +14,8 @@ import numpy as np
 from scipy import special
 
 from resetsgd import domain
-from resetsgd.domain import Array, Real, RealLike
-from resetsgd.passage.base import QUIET, PassageTime
+from resetsgd.domain import QUIET, Array, Real, RealLike
+from resetsgd.passage.base import PassageTime
 from resetsgd.passage.drift_diffusion import DriftDiffusionPassage
 from resetsgd.passage.hyperbolic import NODES, WEIGHTS
 from resetsgd.passage.inverse_table import InverseTable
@@ -190,7 +190,8 @@ class WallLaw(PassageTime):
         if np.any(period > last):
             more = self._late(last * np.ones_like(period), 2, np.maximum(period, last))
             value = np.where(period > last, value + more, value)
-        return np.fmin(value, np.minimum(period, np.asarray(self.mean())))
+        # the wall takes from the law without it: next to the target they cancel to rounding
+        return np.fmin(np.maximum(value, 0.0), np.minimum(period, np.asarray(self.mean())))
 
     @QUIET
     def restricted_mean(self, tau: RealLike) -> Real:
@@ -212,5 +213,5 @@ class WallLaw(PassageTime):
     def _sample(self, n: int, generator: np.random.Generator) -> Array:
         """By inversion of a table of the law."""
         if "_table" not in self.__dict__:
-            self._table = InverseTable(self)
+            self._table = InverseTable.of(self)
         return self._table(generator.random((n, *self.shape)))

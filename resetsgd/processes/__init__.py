@@ -8,6 +8,7 @@ from resetsgd.processes.base import Process
 from resetsgd.processes.bessel import Bessel
 from resetsgd.processes.drift_diffusion import DriftDiffusion
 from resetsgd.processes.landscape import Landscape
+from resetsgd.processes.langevin import Langevin
 from resetsgd.processes.linear_trap import LinearTrap
 from resetsgd.processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from resetsgd.processes.quadratic_sgd import QuadraticSGD
@@ -18,6 +19,7 @@ __all__ = [
     "Bessel",
     "DriftDiffusion",
     "Landscape",
+    "Langevin",
     "LinearTrap",
     "OrnsteinUhlenbeck",
     "Process",

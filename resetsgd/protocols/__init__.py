@@ -16,13 +16,14 @@ positive quantities: nothing here subtracts nearly equal numbers.
 
 from __future__ import annotations
 
+from resetsgd.protocols.any_law import Waiting
 from resetsgd.protocols.base import Clocked, Protocol, Trial
 from resetsgd.protocols.families import Gamma, Pareto, Uniform, Weibull
 from resetsgd.protocols.geometric import Geometric
 from resetsgd.protocols.poisson import Poisson
 from resetsgd.protocols.schedule import Schedule
 from resetsgd.protocols.sharp import Sharp
-from resetsgd.protocols.waiting import Waiting, WaitingMoments, WaitingTime
+from resetsgd.protocols.waiting import WaitingMoments, WaitingTime
 
 __all__ = [
     "Clocked",

@@ -9,13 +9,11 @@ import numpy as np
 from scipy import special
 
 from resetsgd import domain
-from resetsgd.domain import Array, Real
+from resetsgd.domain import QUIET, Array, Real
 from resetsgd.errors import DomainError
 from resetsgd.protocols.waiting import WaitingTime, around
 
 __all__ = ["Gamma", "Pareto", "Uniform", "Weibull"]
-
-QUIET = np.errstate(all="ignore")
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -10,12 +10,10 @@ import numpy as np
 from resetsgd import domain
 from resetsgd.domain import Array, Real
 from resetsgd.errors import DomainError, NotConverged
-from resetsgd.protocols.base import Clocked, Protocol, Trial
+from resetsgd.protocols.base import WIDE_STEP, Clocked, Protocol, Trial, imaginary_slope
 
-__all__ = ["Geometric"]
+__all__ = ["Geometric", "inverse_series"]
 
-_STEP = 1e-3
-"""Relative imaginary step of derivatives of fourth order."""
 _MOST_COINS = 2**20
 """Longest renewal sequence that is summed; 0.3 s, 32 MB."""
 
@@ -145,8 +143,8 @@ class Geometric(Protocol):
         """M(0)² - 2 M'(0), M' by imaginary steps: absolute error about 1e-12 mean²."""
         scale = np.exp(self.trial(free).log_mean)
         rate = np.asarray(-np.log1p(-self.working_probability) / self.step)
-        h = np.where(rate > 0, _STEP * np.minimum(1.0 / scale, rate), 1e-30 / scale)
-        slope = _imaginary_slope(lambda x: np.exp(self.trial(free, x).log_mean), h)
+        h = np.where(rate > 0, WIDE_STEP * np.minimum(1.0 / scale, rate), 1e-30 / scale)
+        slope = imaginary_slope(lambda x: np.exp(self.trial(free, x).log_mean), h)
         value = np.maximum(scale * scale - 2.0 * slope, 0.0)
         return np.where(np.isfinite(scale * scale), value, np.inf)
 
@@ -159,7 +157,7 @@ class Geometric(Protocol):
                 log_keep * (1.0 + x), self.step, 0.0, self.look_first
             ).log_mean
 
-        return _imaginary_slope(log_mean, _STEP)
+        return imaginary_slope(log_mean, WIDE_STEP)
 
     def _resets_slope(self, free: Clocked) -> Any:
         """d log(resets) / d log(frequency), by the same imaginary steps."""
@@ -171,7 +169,7 @@ class Geometric(Protocol):
             ).log_success
             return np.log(np.expm1(-log_success))
 
-        return _imaginary_slope(log_resets, _STEP)
+        return imaginary_slope(log_resets, WIDE_STEP)
 
     def survival(self, free: Clocked, t: Array) -> Any:
         """Sum over the number of coins since the last reset, by the discrete renewal sequence."""
@@ -308,7 +306,7 @@ class Geometric(Protocol):
             keep[0] = 1.0
             lattice = np.arange(1, most + 1) * spacing
             fail = chance * keep[:-1] * np.asarray(free.survival(lattice * before))
-            resets = _inverse_series(np.concatenate([[1.0], -fail]))
+            resets = inverse_series(np.concatenate([[1.0], -fail]))
             values = np.empty(int(here.sum()))
             for i, (count, time) in enumerate(zip(coins.astype(int), t[here], strict=True)):
                 ages = np.maximum(time - np.arange(count + 1) * spacing, 0.0)
@@ -337,16 +335,7 @@ class Geometric(Protocol):
         return times <= waits if self.look_first else times < waits
 
 
-def _imaginary_slope(function: Any, h: Any) -> Any:
-    """f'(0) from f(ih) and f(2ih), error of order h^4.
-
-    The steps cannot be tiny, as complex steps usually are: a sum over coins takes its transform at
-    complex points, where a tiny imaginary part is lost to rounding.
-    """
-    return (8.0 * function(1j * h).imag - function(2j * h).imag) / (6.0 * h)
-
-
-def _inverse_series(series: Array) -> Array:
+def inverse_series(series: Array) -> Array:
     """Coefficients of 1 / series as power series, by Newton's iteration; series[0] must be 1."""
     inverse = np.ones(1)
     while len(inverse) < len(series):

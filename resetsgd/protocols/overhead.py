@@ -11,7 +11,23 @@ from resetsgd import domain
 from resetsgd.domain import Array, Real
 from resetsgd.errors import DomainError
 
-__all__ = ["NO_OVERHEAD", "Overhead"]
+__all__ = ["NO_OVERHEAD", "Overhead", "spent"]
+
+_FADED = 745.0
+"""exp(-x) is 0 in float64 from here on."""
+
+
+@np.errstate(all="ignore")
+def spent(end: Any, s: Any) -> Any:
+    """Integral of exp(-s t) over 0 < t < end, for real or complex s of real part >= 0."""
+    turns = np.asarray(s * end)
+    short = np.abs(turns) < 1e-290
+    if not np.iscomplexobj(turns):
+        return np.where(short, end, -np.expm1(-turns) / np.where(short, 1.0, s))
+    faded = turns.real > _FADED  # the phase may be beyond float64, and no longer counts
+    turns = np.where(short | faded, 0.0, turns)
+    value = np.where(faded, 1.0, -np.expm1(-turns)) / np.where(short, 1.0, s)
+    return np.where(short, end, value)
 
 
 class Overhead:
@@ -51,13 +67,11 @@ class Overhead:
         """
         s = np.asarray(s)
         if self.fixed:
-            safe = np.where(s == 0, 1.0, s)
-            return np.where(s == 0, self.mean, -np.expm1(-safe * self.mean) / safe)
+            return spent(self.mean, s)
         times, weights = self._quantiles
         shape = (-1, *(1,) * s.ndim)
         at, weight = times.reshape(shape), weights.reshape(shape)
-        safe = np.where(s == 0, 1.0, s)
-        value = np.sum(-np.expm1(-safe * at) / safe * weight, axis=0)
+        value = np.sum(spent(at, s) * weight, axis=0)
         return np.where(s == 0, self.mean, value)
 
     @property

@@ -9,6 +9,7 @@ import numpy as np
 
 from resetsgd import domain
 from resetsgd.domain import Array, Real
+from resetsgd.errors import DomainError
 from resetsgd.protocols.base import Clocked, Protocol, Trial, hat_weights
 from resetsgd.protocols.geometric import Geometric
 
@@ -69,7 +70,9 @@ class Poisson(Protocol):
 
     @classmethod
     def at_frequency(cls, frequency: Any, **fixed: Any) -> Self:
-        """Make the protocol with this rate."""
+        """Make the protocol with this rate, of whole resets."""
+        if fixed.get("partial") is not None:
+            raise DomainError("partial", fixed["partial"], "None: partial resets are not searched")
         return cls(rate=frequency, **fixed)
 
     def trial(self, free: Clocked, s: Any = 0.0) -> Trial:

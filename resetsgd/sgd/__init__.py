@@ -25,7 +25,8 @@ from resetsgd.sgd.quadratic import (
     long_run_covariance,
     long_run_loss,
 )
-from resetsgd.sgd.regression import Regression, ResetAdvice
+from resetsgd.sgd.regression import Regression
+from resetsgd.sgd.regression_resets import ResetAdvice
 
 __all__ = [
     "BARRIER_SHIFT",

@@ -2,61 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from resetsgd import domain
-from resetsgd.domain import Array, Real, RealLike
+from resetsgd.domain import QUIET, Array, Real, RealLike
 from resetsgd.errors import DomainError
-from resetsgd.passage.arrangements import exp_excess
 from resetsgd.protocols import Poisson, Protocol, Sharp
 from resetsgd.sgd.minima import Minimum, minima
+from resetsgd.sgd.regression_resets import ResetAdvice, best_rate, poisson_risk, sharp_risk
 from resetsgd.steady.age_law import ages_of
 
-__all__ = ["Regression", "ResetAdvice"]
-
-_STEP = 1e-30
-_QUIET = np.errstate(all="ignore")
-
-
-@dataclass(frozen=True)
-class ResetAdvice:
-    """Whether to reset to a checkpoint, and how often.
-
-    Attributes
-    ----------
-    checkpoint_time : float
-        Time at which the checkpoint was saved.
-    rate : float
-        Best Poisson rate, 1/time. 0: train on; ``inf``: stop at the checkpoint.
-    risk : float
-        Long-run risk at this rate.
-    risk_without : float
-        Long-run risk of training that is never reset.
-    risk_at_checkpoint : float
-        Risk of the checkpoint itself.
-    risk_of_stopping : float
-        Smallest risk along the reset-free curve: what perfect early stopping gives.
-    pays : bool
-        Whether resets give a smaller long-run risk than none.
-    reason : str
-        Why.
-    local_minima : tuple of (rate, risk)
-        All local minima, the best first.
-    """
-
-    checkpoint_time: float
-    rate: float
-    risk: float
-    risk_without: float
-    risk_at_checkpoint: float
-    risk_of_stopping: float
-    pays: bool
-    reason: str
-    local_minima: tuple[Minimum, ...]
+__all__ = ["Regression"]
 
 
 class Regression:
@@ -180,7 +139,7 @@ class Regression:
 
     # Along the reset-free curve ----------------------------------------------------------------
 
-    @_QUIET
+    @QUIET
     def _left(self, time: Any, learning_rate: Any) -> tuple[Any, Any]:
         """What is left of the signal, and the noise picked up over the eigenvalue."""
         rate = self.eigenvalues
@@ -210,7 +169,7 @@ class Regression:
             raise DomainError("learning_rate", learning_rate, "a single number")
         return steps, float(eta)
 
-    @_QUIET
+    @QUIET
     def bias(self, time: RealLike, learning_rate: float | None = None) -> Real:
         """Risk of the signal not yet learnt; arguments as in :meth:`risk`."""
         at, eta = self._times(time, learning_rate)
@@ -219,7 +178,7 @@ class Regression:
             return domain.plain(np.maximum(np.sum((error @ self._full) * error, axis=-1), 0.0))
         return domain.plain(np.sum(self._weight * error**2, axis=-1))
 
-    @_QUIET
+    @QUIET
     def variance(self, time: RealLike, learning_rate: float | None = None) -> Real:
         """Risk of the noise memorised; arguments as in :meth:`risk`."""
         at, eta = self._times(time, learning_rate)
@@ -242,7 +201,7 @@ class Regression:
             np.asarray(self.bias(time, learning_rate)) + self.variance(time, learning_rate)
         )
 
-    @_QUIET
+    @QUIET
     def _risk_slope(self, t: Array) -> Array:
         left, picked = self._left(t, None)
         error = self.signal * left
@@ -274,23 +233,6 @@ class Regression:
 
     # Under resetting -----------------------------------------------------------------------------
 
-    @_QUIET
-    def _poisson(self, rate: Any, left: Any, picked: Any) -> Any:
-        """Long-run risk at Poisson rates, of shape (..., 1), from a checkpoint."""
-        slow, drive = self.eigenvalues, self._drive
-        start = self.signal * left
-        share = rate / (rate + 2.0 * slow)
-        if self._full is None:
-            bias = np.sum(self._weight * start**2 * share, axis=-1)
-        else:
-            pairs = rate[..., None] / (rate[..., None] + np.add.outer(slow, slow))
-            bias = np.sum(self._full * np.outer(start, start) * pairs, axis=(-2, -1))
-        # lambda E[phi²]: its mean squared, and its variance over the ages
-        mean = (1.0 + rate * picked) / (rate + slow)
-        spread = (left / (rate + slow)) ** 2 * share
-        noise = np.where(slow > 0, slow * (mean**2 + spread), 0.0)
-        return bias + drive * np.sum(self._weight * noise, axis=-1)
-
     def risk_under(self, protocol: Protocol, checkpoint_time: float = 0.0) -> Real:
         """Long-run mean risk when training is reset to the weights it had at a time.
 
@@ -309,34 +251,16 @@ class Regression:
         left, picked = (a for a in self._left(at, None))
         if isinstance(protocol, Poisson):
             rate = np.asarray(protocol.rate)[..., None]
-            value = self._poisson(rate, left, picked)
+            value = poisson_risk(self, rate, left, picked)
             return domain.plain(np.where(rate[..., 0] > 0, value, self.risk(np.inf)))
         if isinstance(protocol, Sharp) and self._full is None:
-            return domain.plain(self._sharp(np.asarray(protocol.period)[..., None], left, picked))
+            return domain.plain(
+                sharp_risk(self, np.asarray(protocol.period)[..., None], left, picked)
+            )
         ages = ages_of(protocol)
         never = np.asarray(ages.never)
         value = np.asarray(ages.expect(lambda u: np.asarray(self.risk(at + np.asarray(u)))))
         return domain.plain(np.where(never, self.risk(np.inf), value))
-
-    @_QUIET
-    def _sharp(self, period: Any, left: Any, picked: Any) -> Any:
-        """Time averages over a period: E[exp(-2 lambda u)] and the like in closed form."""
-        rate, x = self.eigenvalues, self.eigenvalues * period
-        endless = np.isinf(period) & (rate > 0)
-        safe = np.where((x > 0) & np.isfinite(x), x, 1.0)
-
-        def short(y: Any) -> Any:
-            """1 - (1 - exp(-y))/y, the mean of 1 - exp(-lambda u)."""
-            return exp_excess(y) / y
-
-        first = np.where(x > 0, np.where(endless, 1.0, short(safe)), 0.0)
-        twice = np.where(x > 0, np.where(endless, 1.0, short(2.0 * safe)), 0.0)
-        square = np.where(x < 0.3, _second(np.minimum(x, 0.3)), 2.0 * first - twice)
-        bias = np.sum(self._weight * (self.signal * left) ** 2 * (1.0 - twice), axis=-1)
-        risen = np.where(rate > 0, rate * picked, 0.0)
-        noise = risen**2 + 2.0 * risen * left * first + left**2 * square
-        noise = np.where(rate > 0, noise / np.where(rate > 0, rate, 1.0), 0.0)
-        return bias + self._drive * np.sum(self._weight * noise, axis=-1)
 
     def _checkpoint(self, checkpoint_time: float) -> Array:
         at = np.asarray(domain.nonnegative("checkpoint_time", checkpoint_time))
@@ -363,46 +287,11 @@ class Regression:
             With ``rate``, ``risk``, ``pays``, ``reason``, and the risk of stopping early.
         """
         at = self._checkpoint(checkpoint_time)
-        left, picked = (a for a in self._left(at, None))
-        slow, fast = self._scales()
-        here, end = float(np.asarray(self.risk(at))), float(np.asarray(self.risk(np.inf)))
-
-        def risk(r: Array) -> Array:
-            r = np.asarray(r, dtype=np.float64)[..., None]
-            value = self._poisson(np.where((r > 0) & np.isfinite(r), r, 1.0), left, picked)
-            r = r[..., 0]
-            return np.asarray(np.where(r > 0, np.where(np.isinf(r), here, value), end))
-
-        def slope(r: Array) -> Array:
-            r = np.asarray(r, dtype=np.float64)[..., None]
-            with np.errstate(all="ignore"):
-                bent = self._poisson(r * (1.0 + 1j * _STEP), left, picked)
-                return np.asarray(bent.imag / _STEP / r[..., 0])
-
-        found = minima(risk, slope, 1e-6 * slow, 1e6 * fast, np.inf)
-        best = found[0]
-        pays = best.loss < end
-        if not pays:
-            reason = "no resets do better than none: the checkpoint is too early"
-        elif np.isinf(best.at):
-            reason = "stopping at the checkpoint is best: it is at or after the optimum"
-        else:
-            reason = "resets keep training near the optimum"
-        return ResetAdvice(
-            checkpoint_time=float(at),
-            rate=best.at,
-            risk=best.loss,
-            risk_without=end,
-            risk_at_checkpoint=here,
-            risk_of_stopping=self.best_checkpoint().loss,
-            pays=pays,
-            reason=reason,
-            local_minima=tuple(found),
-        )
+        return best_rate(self, at)
 
     # Clean first ---------------------------------------------------------------------------------
 
-    @_QUIET
+    @QUIET
     def clean_priority(self, time: RealLike, noise_rate: float) -> Real:
         r"""Ratio of the clean to the noisy gradient along the flow: which labels training follows.
 
@@ -477,14 +366,3 @@ class Regression:
             else:
                 high = middle
         return 0.5 * (low + high)
-
-
-def _second(x: Any) -> Any:
-    """Mean of (1 - exp(-x w))² over w in (0, 1), by its series, for x up to 0.3."""
-    total: Any = np.zeros_like(x)
-    term: Any = np.ones_like(x)
-    # 2 m(x) - m(2x), m(x) = sum (-1)^(k+1) x^k/(k+1)!: coefficients (-1)^(k+1) (2 - 2^k)/(k+1)!
-    for k in range(1, 20):
-        term = term * x / (k + 1)
-        total = total + (-1.0) ** (k + 1) * (2.0 - 2.0**k) * term
-    return total

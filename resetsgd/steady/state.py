@@ -12,14 +12,13 @@ from scipy import special
 
 from resetsgd import domain
 from resetsgd.citations import bibtex
-from resetsgd.domain import Array, Real, RealLike
+from resetsgd.domain import QUIET, Array, Real, RealLike
 from resetsgd.errors import DomainError
 from resetsgd.steady.ages import Ages
 from resetsgd.steady.propagator import Propagator
 
 __all__ = ["Mixture", "Part", "State", "Stationary"]
 
-_QUIET = np.errstate(all="ignore")
 _NODES, _WEIGHTS = (np.asarray(a) for a in special.roots_legendre(20))
 
 
@@ -42,8 +41,14 @@ class State(ABC):
     derivation: ClassVar[str] = "theory/11_stationary_states.py"
     """The script that derives the formulas."""
 
+    made_by: str = ""
+    """What made it, as it is written; nothing for states made by hand."""
+
     shape: tuple[int, ...]
     reset_to: Real
+
+    def __repr__(self) -> str:
+        return self.made_by or f"{type(self).__name__}(reset_to={self.reset_to!r})"
 
     @property
     def atom(self) -> Real:
@@ -90,7 +95,7 @@ class State(ABC):
         domain.broadcast(x=place, parameters=np.empty(self.shape))
         return place
 
-    @_QUIET
+    @QUIET
     def density(self, x: RealLike) -> Real:
         """Probability density at x, 1/length, without the ``atom``.
 
@@ -101,17 +106,17 @@ class State(ABC):
         """
         return domain.plain(np.maximum(self._density(self._place(x)), 0.0))
 
-    @_QUIET
+    @QUIET
     def cdf(self, x: RealLike) -> Real:
         """P(X <= x), accurate in relative terms where it is small."""
         return domain.plain(np.clip(self._cdf(self._place(x)), 0.0, 1.0))
 
-    @_QUIET
+    @QUIET
     def survival(self, x: RealLike) -> Real:
         """P(X > x), accurate in relative terms where it is small."""
         return domain.plain(np.clip(self._survival(self._place(x)), 0.0, 1.0))
 
-    @_QUIET
+    @QUIET
     def quantile(self, q: RealLike) -> Real:
         """Position below which a fraction q of the probability lies.
 
@@ -167,7 +172,7 @@ class State(ABC):
         n = domain.integer("n", n, 0)
         return self._sample(n, np.random.default_rng(seed))
 
-    @_QUIET
+    @QUIET
     def average(self, observable: Callable[[Array], Any]) -> float:
         """Mean of an observable over the state.
 
@@ -237,12 +242,12 @@ class Mixture(State):
     def _atom(self) -> Any:
         return self._total(lambda part: part.ages.zero)
 
-    @_QUIET
+    @QUIET
     def mean(self) -> Real:
         """Mean position, length."""
         return domain.plain(np.array(self._total(lambda part: part.cloud.mixed_mean(part.ages))))
 
-    @_QUIET
+    @QUIET
     def var(self) -> Real:
         """Variance, length²."""
         mean = np.asarray(self.mean())
@@ -287,7 +292,7 @@ class Mixture(State):
     def _survival(self, x: Array) -> Any:
         return self._mix(x, "survival")
 
-    @_QUIET
+    @QUIET
     def _sample(self, n: int, generator: np.random.Generator) -> Array:
         value = np.zeros((n, *self.shape))
         pick = generator.random((n, *self.shape))
@@ -367,4 +372,6 @@ class Stationary(Mixture):
         time = np.asarray(domain.nonnegative("t", t))
         place = self.reset_to if start is None else domain.finite("start", start)
         domain.broadcast(t=time, start=place, parameters=np.empty(self.shape))
-        return Mixture(self._transient(time, place), self.reset_to)
+        state = Mixture(self._transient(time, place), self.reset_to)
+        state.made_by = f"{self!r}.relaxation({domain.plain(time)!r}, start={place!r})"
+        return state

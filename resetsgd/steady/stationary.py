@@ -80,6 +80,16 @@ def stationary(
     """
     if not isinstance(protocol, Protocol):
         raise DomainError("protocol", protocol, "a protocol, for example Poisson(rate=0.7)")
+    state = _state(process, protocol, reset_to, partial)
+    extra = "" if partial is None else f", partial={partial!r}"
+    state.made_by = f"stationary({process!r}, {protocol!r}, reset_to={state.reset_to!r}{extra})"
+    return state
+
+
+def _state(
+    process: Process, protocol: Protocol, reset_to: RealLike, partial: RealLike | None
+) -> State:
+    """The state of a kind of process and protocol."""
     if isinstance(protocol, Poisson) and protocol.partial is not None:
         if partial is not None:
             raise DomainError("partial", partial, "None: the protocol has its own")

@@ -9,13 +9,8 @@ import numpy.typing as npt
 import pytest
 
 import resetsgd as rs
-from resetsgd.campaign.prediction import (
-    Judgement,
-    Prediction,
-    _restricted_mean,
-    judge,
-    predict,
-)
+from resetsgd.campaign.judgement import Judgement, judge
+from resetsgd.campaign.prediction import Prediction, _restricted_mean, predict
 from resetsgd.errors import DomainError
 
 HORIZON, STEPS = 60, 150

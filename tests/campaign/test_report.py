@@ -14,7 +14,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from resetsgd.campaign.prediction import Judgement, Prediction
+from resetsgd.campaign.judgement import Judgement
+from resetsgd.campaign.prediction import Prediction
 from resetsgd.campaign.report import write_report
 from resetsgd.errors import OutputError
 

@@ -39,6 +39,12 @@ FREE: dict[str, Callable[[], PassageTime]] = {
     "bowl down": lambda: rs.first_passage(rs.OrnsteinUhlenbeck(1.0, 0.0, 1.0), 2.0, 0.5),
     "bowl center": lambda: rs.first_passage(rs.OrnsteinUhlenbeck(1.0, 0.0, 1.0), -1.2, 0.0),
     "bowl interval": lambda: rs.first_passage(rs.Landscape(_bowl, 1.0), 0.4, (-1.0, 1.5)),
+    "bowl two ends": lambda: rs.first_passage(
+        rs.OrnsteinUhlenbeck(1.0, 0.3, 1.0), 0.4, (-1.0, 1.5)
+    ),
+    "bowl wall": lambda: rs.first_passage(rs.OrnsteinUhlenbeck(1.0, 0.0, 1.0), 0.2, 1.3, wall=-0.5),
+    "annulus": lambda: rs.first_passage(rs.Bessel(2.0, 1.0), 1.3, (1.0, 2.5)),
+    "trap two ends": lambda: rs.first_passage(rs.LinearTrap(1.0, 1.0), 0.3, (-1.0, 0.9)),
     "ball from inside": lambda: rs.first_passage(rs.Bessel(3.0, 1.0), 0.5, 1.6),
     "ball from outside": lambda: rs.first_passage(rs.Bessel(3.0, 1.0), 1.5, 1.0),
     "logarithmic": lambda: rs.first_passage(rs.Bessel(-3.0, 1.0), 2.0, 0.0),
@@ -53,6 +59,12 @@ FREE: dict[str, Callable[[], PassageTime]] = {
     "walk": lambda: rs.first_passage(
         rs.RandomWalk(stats.norm(-0.4, 1.0), contraction=0.9), 1.5, 0.0
     ),
+    "walk two ends": lambda: rs.first_passage(
+        rs.RandomWalk(stats.laplace(0.1, 0.5)), 1.0, (0.0, 3.0)
+    ),
+    "walk given the side": lambda: rs.first_passage(
+        rs.RandomWalk(stats.norm(0.0, 0.8)), 1.0, (0.0, 3.0)
+    ).given("upper"),
     "discrete sgd": lambda: rs.first_passage(rs.QuadraticSGD(1.0, 1.0, 0.3), 1.2, 0.5),
     "observed": lambda: rs.observed(np.random.default_rng(4).gamma(0.7, 2.0, 300)),
 }
@@ -70,7 +82,7 @@ PROTOCOLS: dict[str, Callable[[], rs.Protocol]] = {
 }
 """One member of each family."""
 
-DISCRETE = {"walk", "discrete sgd"}
+DISCRETE = {"walk", "walk two ends", "walk given the side", "discrete sgd"}
 """In whole steps."""
 ATOMS = DISCRETE | {"observed", "telegraph", "telegraph interval"}
 """Laws with times of positive probability."""

@@ -74,3 +74,63 @@ def test_an_undetermined_mean_says_what_to_ask_instead():
                  lambda: E.under(rs.Geometric(0.0)).mean()):  # fmt: skip
         with pytest.raises(rs.CensoredMean, match="restricted_mean"):
             call()
+
+
+SINGLE = rs.first_passage(W, start=1.0, target=0.0)
+ROUND = rs.QuadraticSGD(hessian=1.0, noise_covariance=1.0, learning_rate=0.1, momentum=0.5)
+BENT = [rs.Bessel(3.0, 1.0), rs.OrnsteinUhlenbeck(1.0, 0.0, 1.0), rs.LinearTrap(1.0, 1.0),
+        rs.Landscape(lambda x: x * x), W]  # fmt: skip
+
+
+@pytest.mark.parametrize("process", BENT)
+@pytest.mark.parametrize("wall", [np.inf, NAN, 0.5, "far", -3.0])
+def test_a_wrong_wall_is_called_a_wall(process, wall):
+    with pytest.raises(rs.DomainError) as caught:
+        rs.first_passage(process, start=1.0, target=0.2, wall=wall)
+    assert caught.value.argument == "wall"
+
+
+@pytest.mark.parametrize(("call", "argument", "remedy"), [
+    (lambda: rs.first_passage(ROUND, 1.0, 0.0), "momentum", "0 for a first passage"),
+    (lambda: SINGLE.under(rs.Poisson(1.0), reset_to=0.5), "reset_to", "then=first_passage"),
+    (lambda: SINGLE.under(rs.Poisson, reset_to=0.5), "reset_to", "then=first_passage"),
+    (lambda: SINGLE.best(rs.Poisson, reset_to=0.5), "reset_to", "then=first_passage"),
+    (lambda: SINGLE.under(rs.Poisson(1.0), step=0.5), "step", "left out"),
+    (lambda: rs.phase_diagram(lambda x, y: SINGLE, [1.0], [1.0], protocol=rs.Poisson(1.0)),
+     "protocol", "a protocol class"),
+    (lambda: rs.critical(lambda x: SINGLE, 1.0, 2.0, protocol=rs.Poisson(1.0)),
+     "protocol", "a protocol class"),
+    (lambda: SINGLE.splitting(), "target", "target=(low, high)"),
+    (lambda: SINGLE.given("lower"), "target", "target=(low, high)"),
+    (lambda: SINGLE.under(rs.Poisson(1.0)).side("upper"), "target", "target=(low, high)"),
+])  # fmt: skip
+def test_the_message_says_what_to_do_instead(call, argument, remedy):
+    with pytest.raises(rs.DomainError) as caught:
+        call()
+    assert caught.value.argument == argument
+    assert remedy in str(caught.value)
+
+
+@pytest.mark.parametrize(("call", "text"), [
+    (lambda: rs.stationary(W, rs.Poisson(2.0), reset_to=0.5), "Poisson(rate=2.0), reset_to=0.5)"),
+    (lambda: rs.stationary(W, rs.Poisson(2.0), 0.5, partial=0.1), "reset_to=0.5, partial=0.1)"),
+    (lambda: rs.stationary(BENT[1], rs.Sharp(1.0), reset_to=0.5), "stationary(OrnsteinUhlenbeck("),
+    (lambda: rs.stationary(BENT[3], rs.Poisson(1.0), reset_to=0.5), "stationary(Landscape("),
+    (lambda: rs.stationary(W, rs.Poisson(2.0), 0.5).relaxation(1.0), ".relaxation(1.0, start=0.5)"),
+])  # fmt: skip
+def test_a_stationary_state_says_what_it_is(call, text):
+    assert text in repr(call())
+    assert "object at" not in repr(call()).split("function")[0]
+
+
+def test_no_number_is_ever_nan():
+    """A law that loses its numbers refuses; the same law that keeps them answers."""
+
+    class Lost(type(SINGLE)):
+        def mean(self):
+            return float("nan")
+
+    lost = Lost(W, 1.0, 0.0)
+    with pytest.raises(rs.NotConverged, match="mean: lost in float64"):
+        lost.mean()
+    assert SINGLE.mean() == 2.0

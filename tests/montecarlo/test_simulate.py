@@ -119,7 +119,6 @@ def test_both_sides_of_the_target_are_alike() -> None:
         ({"seed": 2**64}, "seed"),
         ({"seed": 0.5}, "seed"),
         ({"threads": 0}, "threads"),
-        ({"chunk": 0}, "chunk"),
         ({"budget": 0}, "budget"),
         ({"process": FREE}, "horizon"),
         ({"process": FREE, "protocol": rs.Poisson(0.0)}, "horizon"),

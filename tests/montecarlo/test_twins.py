@@ -1,14 +1,13 @@
 """The kernels do path by path what a slow program does that was written from the papers.
 
-The twin shares nothing with the package but what defines the streams: which block serves what. It
-uses the textbook forms (Philox as in Salmon et al., the inverse Gaussian as in Michael, Schucany
-and Haas, the ziggurat as in Doornik) where the kernels use rearranged ones.
+The twin shares nothing with the package but what defines the streams: which draw serves what. It
+uses the textbook forms (xoshiro128++ as published, the inverse Gaussian as in Michael, Schucany and
+Haas, the ziggurat as in Doornik, one path after the other) where the kernels use rearranged ones.
 """
 
 from __future__ import annotations
 
 import math
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -33,70 +32,96 @@ def layers() -> list[float]:
 LAYERS = layers()
 
 
-def block(seed: int, path: int, purpose: int, index: int) -> list[int]:
-    """Philox4x32-10."""
-    low = 2**32
-    x = [index % low, (index // low) % 2**24 + purpose * 2**24, path % low, path // low]
-    key = [seed % low, seed // low]
-    for _ in range(10):
-        high0, low0 = divmod(0xD2511F53 * x[0], low)
-        high1, low1 = divmod(0xCD9E8D57 * x[2], low)
-        x = [high1 ^ x[1] ^ key[0], low1, high0 ^ x[3] ^ key[1], low0]
-        key = [(key[0] + 0x9E3779B9) % low, (key[1] + 0xBB67AE85) % low]
-    return x
+def mixed(z: int) -> int:
+    """The finaliser of SplitMix64."""
+    low = 2**64 - 1
+    z = ((z ^ z >> 30) * 0xBF58476D1CE4E5B9) & low
+    z = ((z ^ z >> 27) * 0x94D049BB133111EB) & low
+    return z ^ z >> 31
 
 
-def uniform(high: int, low: int) -> float:
-    return ((high * 2**32 + low) // 4096 + 0.5) / 2**52
+class Stream:
+    """xoshiro128++ from the hash of its key."""
+
+    def __init__(self, seed: int, path: int, purpose: int) -> None:
+        low, golden = 2**64 - 1, 0x9E3779B97F4A7C15
+        self.s: list[int] = []
+        for salt in (0xA0761D6478BD642F, 0xE7037ED1A0B428DB):
+            key = mixed((mixed((seed + salt) & low) + golden * purpose) & low)
+            half = mixed((path * golden + key) & low)
+            self.s += [half % 2**32, half >> 32]
+        self.drawn = 0
+
+    def word(self) -> int:
+        low, s = 2**32 - 1, self.s
+        self.drawn += 1
+        total = (s[0] + s[3]) & low
+        result = (((total << 7) & low | total >> 25) + s[0]) & low
+        t = (s[1] << 9) & low
+        s[2] ^= s[0]
+        s[3] ^= s[1]
+        s[1] ^= s[2]
+        s[0] ^= s[3]
+        s[2] ^= t
+        s[3] = (s[3] << 11) & low | s[3] >> 21
+        return result
+
+    def uniform(self) -> float:
+        return ((self.word() * 2**32 + self.word()) // 4096 + 0.5) / 2**52
+
+    def candidate(self) -> tuple[int, float, int]:
+        high, low = self.word(), self.word()
+        layer = high % 256
+        return layer, (high // 2**11 * 2**32 + low) / 2**53 * LAYERS[layer], high
+
+    def normal(self) -> float:
+        layer, x, first = self.candidate()
+        while x >= LAYERS[layer + 1]:
+            if layer == 0:
+                beyond = -math.log(self.uniform()) / EDGE
+                if -2 * math.log(self.uniform()) > beyond**2:
+                    x = EDGE + beyond
+                    break
+                continue
+            low, high = bell(LAYERS[layer]), bell(LAYERS[layer + 1])
+            if low + self.uniform() * (high - low) < bell(x):
+                break
+            layer, x, _ = self.candidate()
+        return -x if first // 256 % 2 else x
+
+    def pair(self) -> tuple[float, float]:
+        """Box and Muller, from the words as the lanes read them."""
+        first, second = self.word(), self.word()
+        radius = math.sqrt(-2 * math.log((first // 2 + 0.5) / 2**31))
+        low = second % 2**30
+        angle = math.pi / 2 * (low if low < 2**29 else low - 2**30) / 2**30
+        if second // 2**30 % 2:
+            angle = math.pi / 2 - angle
+        if second // 2**31:
+            angle += math.pi
+        return radius * math.cos(angle), radius * math.sin(angle)
 
 
 class Twin:
     """One path: its random numbers, then its walk."""
 
     def __init__(self, seed: int, path: int) -> None:
-        self.seed, self.path, self.index = seed, path, 0
+        self.motion, self.events = Stream(seed, path, 1), Stream(seed, path, 2)
+        self.spare: list[float] = []
 
-    def words(self) -> list[int]:
-        words = block(self.seed, self.path, 1, self.index)
-        self.index += 1
-        return words
+    def noise(self) -> float:
+        """The next normal of a path that moves in a lane."""
+        if not self.spare:
+            self.spare = list(self.motion.pair())
+        return self.spare.pop(0)
 
-    def normal_and_uniform(self) -> tuple[float, float]:
-        first = words = self.words()
-        layer, x = self.candidate(words[0], words[1])
-        while x >= LAYERS[layer + 1]:
-            words = self.words()
-            self.index += words[3] % 2
-            if layer == 0:
-                beyond = -math.log(uniform(*words[:2])) / EDGE
-                if -2 * math.log(uniform(*words[2:])) > beyond**2:
-                    x = EDGE + beyond
-                    break
-                continue
-            low, high = bell(LAYERS[layer]), bell(LAYERS[layer + 1])
-            if low + uniform(*words[:2]) * (high - low) < bell(x):
-                break
-            layer, x = self.candidate(words[2], words[3])
-        return (-x if first[0] // 256 % 2 else x), uniform(*first[2:])
-
-    @staticmethod
-    def candidate(w0: int, w1: int) -> tuple[int, float]:
-        layer = w0 % 256
-        return layer, (w0 // 2048 * 2**32 + w1) / 2**53 * LAYERS[layer]
-
-    def wait(self, protocol: Any, resets: int) -> tuple[float, float]:
-        """Waiting time number ``resets``, and how many ticks that is."""
-        words = block(self.seed, self.path, 2, resets // 2)
-        u = uniform(*(words[2:] if resets % 2 else words[:2]))
+    def wait(self, protocol: Any) -> float:
         match protocol:
             case rs.Poisson(rate=rate):
-                return -math.log(u) / rate, 0.0
-            case rs.Sharp(period=period):
-                return period, 1.0
+                return -math.log(self.events.uniform()) / rate
             case rs.Geometric(probability=p, step=step):
-                coins = next(n for n in count(1) if u > (1 - p) ** n)
-                return coins * step, coins
-        raise AssertionError(protocol)
+                return step * math.ceil(math.log(self.events.uniform()) / math.log(1 - p))
+        return float(protocol.period)
 
     def hit(self, mean: float, shape: float, z: float, u: float) -> float:
         """Inverse Gaussian."""
@@ -106,32 +131,60 @@ class Twin:
         return x if u <= mean / (mean + x) else mean**2 / x
 
     def walk(self, scheme: str, v: float, step: float, protocol: Any) -> tuple[float, int]:
-        """From 1 at velocity v toward 0 with D = 1."""
+        """From 1 at velocity v toward 0 with D = 1, by the scheme for constant drift."""
         since, resets, y, age = 0.0, 0, 1.0, 0.0
-        wait, _ = self.wait(protocol, 0)
+        wait = self.wait(protocol)
+        motion = self.motion
         for _ in range(100_000):
             h = min(step, wait - age)
-            z, u = self.normal_and_uniform()
             if scheme == "exact":
                 h = wait
-                arrives = v > 0 or u < math.exp(v)
-                if arrives and v < 0:
-                    z, u = self.normal_and_uniform()
-                tau = self.hit(1 / abs(v), 0.5, z, u) if arrives else math.inf
+                tau = math.inf
+                if v > 0 or motion.uniform() < math.exp(v):
+                    tau = self.hit(1 / abs(v), 0.5, motion.normal(), motion.uniform())
                 if tau < wait:
                     return since + tau, resets
             else:
-                end = y - v * h + math.sqrt(2 * h) * z
-                if scheme == "euler" and end <= 0:
-                    return since + age + h, resets
-                if scheme == "bridge" and (end <= 0 or u < math.exp(-y * end / h)):
-                    z, u = self.normal_and_uniform()
+                end = y - v * h + math.sqrt(2 * h) * motion.normal()
+                u = motion.uniform()
+                if end <= 0 or u < math.exp(-y * end / h):
+                    z, u = motion.normal(), motion.uniform()
                     s = self.hit(y / abs(end), y * y / (2 * h), z, u)
                     return since + age + h * s / (1 + s), resets
                 y, age = end, age + h
             if scheme == "exact" or age >= wait * (1 - 1e-12):
                 since, resets, y, age = since + wait, resets + 1, 1.0, 0.0
-                wait, _ = self.wait(protocol, resets)
+                wait = self.wait(protocol)
+        raise AssertionError("no end")
+
+    def lane(
+        self, scheme: str, drift: Any, D: float, step: float, protocol: Any
+    ) -> tuple[float, int]:
+        """From 1 to 0 with any drift, by the schemes that move in lanes."""
+        u, survival = self.events.uniform(), 1.0
+        since, resets, x, age = 0.0, 0, 1.0, 0.0
+        wait = self.wait(protocol)
+        for _ in range(100_000):
+            h = min(step, wait - age)
+            noise = math.sqrt(2 * D * h) * self.noise()
+            end = x + drift(x) * h + noise
+            if scheme == "heun":
+                end = x + (drift(x) + drift(end)) / 2 * h + noise
+            if scheme == "euler":
+                survival = 0.0 if end <= 0 else 1.0
+            else:
+                survival *= 1 - math.exp(-x * max(end, 0.0) / (D * h))
+            if survival < u:
+                tau = h
+                if scheme != "euler":
+                    z = self.events.normal()
+                    s = self.hit(x / abs(end), x * x / (2 * D * h), z, self.events.uniform())
+                    tau = h * s / (1 + s)
+                return since + age + tau, resets
+            x, age = end, age + h
+            if age >= wait * (1 - 1e-12):
+                since, resets, x, age = since + wait, resets + 1, 1.0, 0.0
+                wait = self.wait(protocol)
         raise AssertionError("no end")
 
 
@@ -142,29 +195,54 @@ class Twin:
 )
 @pytest.mark.parametrize(
     ("scheme", "step", "v"),
-    [("bridge", 64.0, 0.3), ("bridge", 0.0317, -0.3), ("exact", None, 0.3), ("exact", None, -0.3),
-     ("euler", 0.0317, 0.3)],
-)  # fmt: skip
+    [("bridge", 64.0, 0.3), ("bridge", 0.0317, -0.3), ("exact", None, 0.3), ("exact", None, -0.3)],
+)
 def test_path_by_path(scheme: str, step: float | None, v: float, protocol: Any) -> None:
-    """300 paths, from number 2^33 on: same number of resets, same time to 9 digits.
+    """300 paths, from number 2^33 on: same number of resets, same time to 7 digits.
 
-    No multiple of the step is one of the waiting times, where rounding would decide the order.
+    The textbook's root of the inverse Gaussian loses the others by cancellation. No multiple of the step is one of the waiting times, where rounding would decide the order.
     """
     seed, paths = 2**63 + 12345, range(2**33, 2**33 + 300)
     walk = rs.DriftDiffusion(drift=-v, diffusivity=1.0)
     S = rs.simulate(walk, 1.0, 0.0, protocol, paths=paths, seed=seed, scheme=scheme, step=step)
     twin = [Twin(seed, path).walk(scheme, v, step or math.inf, protocol) for path in paths]
     assert S.resets.tolist() == [resets for _, resets in twin]
-    assert S.times == pytest.approx(np.array([time for time, _ in twin]), rel=1e-9)
+    assert S.times == pytest.approx(np.array([time for time, _ in twin]), rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    "protocol", [rs.Poisson(1.5), rs.Sharp(0.5)], ids=lambda protocol: type(protocol).__name__
+)
+@pytest.mark.parametrize("scheme", ["euler", "bridge", "heun"])
+def test_lanes_path_by_path(scheme: str, protocol: Any) -> None:
+    """300 paths in a double well: same resets, same time to the digits of float32 noise.
+
+    A wrong twin, with a drift that is one per cent stronger, is refused.
+    """
+    seed, paths, step = 77, range(2**33, 2**33 + 300), 0.0317
+    well = rs.Landscape(drift=lambda x: x - x**3, diffusivity=0.8)
+    S = rs.simulate(well, 1.0, 0.0, protocol, paths=paths, seed=seed, scheme=scheme, step=step)
+
+    def times(factor: float) -> np.ndarray:
+        twins = (Twin(seed, path) for path in paths)
+        found = [
+            twin.lane(scheme, lambda x: factor * (x - x**3), 0.8, step, protocol) for twin in twins
+        ]
+        return np.array(found)
+
+    same = times(1.0)
+    assert S.resets.tolist() == same[:, 1].tolist()
+    assert S.times == pytest.approx(same[:, 0], rel=1e-4)
+    assert S.times != pytest.approx(times(1.01)[:, 0], rel=1e-4)
 
 
 def test_the_ziggurat_draw_by_draw() -> None:
     """20,000 draws: the cores, about 240 rejections, about 5 from the tail."""
     from resetsgd.montecarlo import streams
 
-    twin = Twin(77, 3)
-    drawn = np.array([twin.normal_and_uniform()[0] for _ in range(20_000)])
-    assert twin.index > 20_200
+    twin = Stream(77, 3, 1)
+    drawn = np.array([twin.normal() for _ in range(20_000)])
+    assert twin.drawn > 40_400
     assert (np.abs(drawn) > EDGE).sum() >= 2
     assert streams.normals(20_000, seed=77, path=3, purpose="motion") == pytest.approx(
         drawn, rel=1e-12

@@ -16,7 +16,7 @@ from scipy import special, stats
 
 from resetsgd.montecarlo import streams
 from resetsgd.montecarlo.kernels import variates
-from resetsgd.montecarlo.kernels.philox import random_block
+from resetsgd.montecarlo.kernels.lanes import FREE, seed_lane, uniform, word_lanes
 
 LOTS = 4_000_000
 
@@ -107,9 +107,10 @@ def test_moments_of_normals(budget, normals: np.ndarray) -> None:
 
 @numba.njit
 def _tails(out: np.ndarray) -> None:
-    index = 0
+    words = word_lanes()
+    seed_lane(words, 0, np.uint64(11), np.uint64(12), FREE)
     for i in range(len(out)):
-        out[i], index = variates._rejected(11, 12, 0, 255, index, 0, 0.0)
+        out[i] = variates._rejected(words, 0, 0, 0.0)
 
 
 @pytest.mark.statistical(alpha=2 * 4.9e-9)
@@ -139,14 +140,15 @@ def test_the_tail_is_exact_beyond_six_deviations(budget) -> None:
 
 @numba.njit
 def _pairs(z: np.ndarray, u: np.ndarray) -> None:
-    index = 0
+    words = word_lanes()
+    seed_lane(words, 0, np.uint64(7), np.uint64(3), FREE)
     for i in range(len(z)):
-        w0, w1, w2, w3 = random_block(7, 8, 3, 255, index)
-        z[i], u[i], index = variates.normal_and_uniform(w0, w1, w2, w3, 7, 8, 3, 255, index)
+        z[i] = variates.normal(words, 0)
+        u[i] = uniform(words, 0)
 
 
 @pytest.mark.statistical(alpha=4.9e-9)
-def test_the_normal_and_the_uniform_of_a_block_are_independent(budget) -> None:
+def test_a_normal_and_the_uniform_after_it_are_independent(budget) -> None:
     """40 x 40 cells of equal probability; detects a joint density wrong by 1.1 %.
 
     Twin: the uniform leans on the normal by 1 %.
@@ -184,6 +186,6 @@ def test_purposes_are_independent(budget) -> None:
     Detects a correlation of 0.004. Twin: one of 0.01.
     """
     z = streams.normals(LOTS, seed=6, path=4, purpose="motion")
-    e = streams.exponentials(LOTS, seed=6, path=4, purpose="resets")
+    e = streams.exponentials(LOTS, seed=6, path=4, purpose="events")
     assert budget.accepts(budget.score(z * (e - 1), 0.0))
     assert not budget.accepts(budget.score(z * (e - 1 + 0.01 * z), 0.0))

@@ -11,15 +11,29 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+import numpy as np
 
-__all__ = ["cache_folder", "helper", "kernel", "spliced"]
+__all__ = [
+    "BLOCK",
+    "address_of",
+    "block",
+    "cache_folder",
+    "helper",
+    "inlined",
+    "kernel",
+    "spliced",
+]
 
 settings: Any = numba.config
+_POINTER = numba.types.CPointer(numba.types.float64)
+BLOCK = numba.types.void(_POINTER, _POINTER, numba.types.int64, _POINTER)
+"""Signature of a block function: x, out, n, parameters."""
+
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
@@ -28,6 +42,15 @@ def helper(function: Function) -> Function:
     # error_model "numpy": division by zero gives inf or NaN as in C; the "python" model would put
     # a branch that raises at each division. The callers never divide by zero.
     return cast(Function, numba.njit(error_model="numpy")(function))
+
+
+def inlined(function: Function) -> Function:
+    """Compile as :func:`helper` does, and have LLVM put the code into each caller.
+
+    For arithmetic of scalars inside loops that must be vectorised. Unlike :func:`spliced` the
+    source is typed once, so that chains of such helpers stay quick to compile.
+    """
+    return cast(Function, numba.njit(error_model="numpy", forceinline=True)(function))
 
 
 def spliced(function: Function) -> Function:
@@ -39,25 +62,59 @@ def spliced(function: Function) -> Function:
     return cast(Function, numba.njit(error_model="numpy", inline="always")(function))
 
 
+def block(function: Callable[..., None]) -> Any:
+    """Compile ``f(x, out, n, p)`` of float64 arrays as a C function, cached; see ``address_of``.
+
+    The arguments are pointers for the caller and arrays in the source: x[n], out[n] (or longer, as
+    the function has it) and p.
+    """
+    if settings.DISABLE_JIT:
+        return _quiet(function)
+    return _cached(lambda **options: numba.cfunc(BLOCK, error_model="numpy", **options)(function))
+
+
+def address_of(compiled: Any) -> Any:
+    """What ``call_block`` takes: an address, or the Python function where nothing is compiled."""
+    return compiled.address if hasattr(compiled, "address") else compiled
+
+
 def kernel(function: Function) -> Function:
     """Compile an entry point: without the interpreter lock, cached on disk where that is possible.
 
     Compilation happens at the first call. Where no folder can be written (a read-only
     installation without a home), the kernel is compiled anew in each process.
     """
+    if settings.DISABLE_JIT:
+        return _quiet(function)
+    options: dict[str, Any] = {"error_model": "numpy", "nogil": True}
+    return cast(Function, _cached(lambda **cache: numba.njit(**options, **cache)(function)))
+
+
+def _cached(compile_: Callable[..., Any]) -> Any:
+    """Compile with a cache in our folder; without where there is none."""
     folder = cache_folder()
     if folder is None:
-        return cast(Function, numba.njit(error_model="numpy", nogil=True)(function))
+        return compile_()
     # numba reads this setting while it decorates, and only then.
     before = settings.CACHE_DIR
     settings.CACHE_DIR = str(folder)
     try:
-        compiled = numba.njit(error_model="numpy", nogil=True, cache=True)(function)
+        return compile_(cache=True)
     except (RuntimeError, OSError):  # the folder vanished or filled up in between
-        compiled = numba.njit(error_model="numpy", nogil=True)(function)
+        return compile_()
     finally:
         settings.CACHE_DIR = before
-    return cast(Function, compiled)
+
+
+def _quiet(function: Function) -> Function:
+    """Interpreted kernels meet overflowing words and divisions by zero as compiled ones do."""
+
+    @wraps(function)
+    def run(*arguments: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return function(*arguments)
+
+    return cast(Function, run)
 
 
 @lru_cache(maxsize=1)

@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
+from typing import Any
 
 from resetsgd.montecarlo.kernels.compiling import kernel
-from resetsgd.montecarlo.kernels.philox import random_block, unit
-from resetsgd.montecarlo.kernels.variates import exponential, normal_and_uniform
+from resetsgd.montecarlo.kernels.lanes import exponential, next_word, seed_lane, uniform, word_lanes
+from resetsgd.montecarlo.kernels.variates import normal
 
-__all__ = ["fill_exponentials", "fill_normals", "fill_uniforms"]
-
-Reals = npt.NDArray[np.float64]
+__all__ = ["fill_exponentials", "fill_normals", "fill_uniforms", "fill_words"]
 
 
 @kernel
-def fill_uniforms(out: Reals, k0: int, k1: int, path: int, purpose: int) -> None:
-    """One uniform from each block, in order."""
+def fill_words(out: Any, seed: Any, path: Any, purpose: int) -> None:
+    """The words themselves."""
+    words = word_lanes()
+    seed_lane(words, 0, seed, path, purpose)
     for i in range(len(out)):
-        w0, w1, _, _ = random_block(k0, k1, path, purpose, i)
-        out[i] = unit(w0, w1)
+        out[i] = next_word(words, 0)
 
 
 @kernel
-def fill_normals(out: Reals, k0: int, k1: int, path: int, purpose: int) -> None:
-    """Normals one after the other; a rejected one takes more than one block."""
-    index = 0
+def fill_uniforms(out: Any, seed: Any, path: Any, purpose: int) -> None:
+    """Uniforms in order."""
+    words = word_lanes()
+    seed_lane(words, 0, seed, path, purpose)
     for i in range(len(out)):
-        w0, w1, w2, w3 = random_block(k0, k1, path, purpose, index)
-        z, _, index = normal_and_uniform(w0, w1, w2, w3, k0, k1, path, purpose, index)
-        out[i] = z
+        out[i] = uniform(words, 0)
 
 
 @kernel
-def fill_exponentials(out: Reals, k0: int, k1: int, path: int, purpose: int) -> None:
-    """One exponential from each block, in order."""
+def fill_normals(out: Any, seed: Any, path: Any, purpose: int) -> None:
+    """Normals in order."""
+    words = word_lanes()
+    seed_lane(words, 0, seed, path, purpose)
     for i in range(len(out)):
-        w0, w1, _, _ = random_block(k0, k1, path, purpose, i)
-        out[i] = exponential(w0, w1)
+        out[i] = normal(words, 0)
+
+
+@kernel
+def fill_exponentials(out: Any, seed: Any, path: Any, purpose: int) -> None:
+    """Exponentials in order."""
+    words = word_lanes()
+    seed_lane(words, 0, seed, path, purpose)
+    for i in range(len(out)):
+        out[i] = exponential(words, 0)

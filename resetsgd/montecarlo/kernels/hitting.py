@@ -15,7 +15,7 @@ import math
 
 from resetsgd.montecarlo.kernels.compiling import helper
 
-__all__ = ["bridge_crosses", "inverse_of_inverse_gaussian", "within_bridge"]
+__all__ = ["bridge_crosses", "bridge_probability", "inverse_of_inverse_gaussian", "within_bridge"]
 
 
 @helper
@@ -46,6 +46,20 @@ def bridge_crosses(distance: float, end: float, spread: float, u: float) -> bool
     if exponent > 37.0 * spread:
         return False
     return u < math.exp(-exponent / spread)
+
+
+@helper
+def bridge_probability(distance: float, end: float, spread: float) -> float:
+    """Probability that a path from ``distance`` > 0 to ``end`` met zero, as in the function above.
+
+    Zero below 4e-38, as in vector code; the C library is slow where exponentials underflow.
+    """
+    if end <= 0.0:
+        return 1.0
+    exponent = distance * end
+    if exponent > 86.0 * spread:
+        return 0.0
+    return math.exp(-exponent / spread)
 
 
 @helper

@@ -1,8 +1,8 @@
-"""Normal and exponential variates from random blocks.
+"""Standard normals in float64 from a lane: the ziggurat.
 
-Normals use the ziggurat of 256 layers with independent bits for layer, sign and abscissa (the
-defect of the first published ziggurat was to share them) and an exact tail beyond 3.654 standard
-deviations; reach and resolution are those of 53 random bits.
+256 layers with independent bits for layer, sign and abscissa (the defect of the first published
+ziggurat was to share them) and an exact tail beyond 3.654 standard deviations; reach and resolution
+are those of 53 random bits. ``normal(words, lane)`` takes two words in 98.8 % of the draws.
 
 **Source**: G. Marsaglia, W. W. Tsang, J. Stat. Softw. 5 (2000) 8; J. A. Doornik, "An improved
 ziggurat method to generate normal random samples" (2005), which repairs it.
@@ -11,14 +11,15 @@ ziggurat method to generate normal random samples" (2005), which repairs it.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from resetsgd.montecarlo.kernels.compiling import helper
-from resetsgd.montecarlo.kernels.philox import random_block, unit
+from resetsgd.montecarlo.kernels.compiling import helper, inlined
+from resetsgd.montecarlo.kernels.lanes import next_word, uniform
 
-__all__ = ["EDGE", "exponential", "normal_and_uniform"]
+__all__ = ["EDGE", "gamma", "normal"]
 
 EDGE = 3.6541528853610088
 """Where the tail begins: the root of the equation that makes 256 layers of equal area close."""
@@ -43,57 +44,62 @@ def _layers() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDA
 X, SCALE, SURE = _layers()
 
 
-@helper
-def normal_and_uniform(
-    w0: int, w1: int, w2: int, w3: int, k0: int, k1: int, path: int, purpose: int, index: int
-) -> tuple[float, float, int]:
-    """One standard normal, one independent uniform in (0, 1), and the index of the next block.
-
-    The words of block ``index`` serve both in 98.8 % of the draws: two words each. The rest takes
-    further blocks of the same stream.
-    """
-    layer = w0 & 0xFF
-    whole = ((w0 >> 11) << 32) | w1
+@inlined
+def normal(words: Any, lane: int) -> Any:
+    """One standard normal."""
+    high = np.int64(next_word(words, lane))
+    low = np.int64(next_word(words, lane))
+    layer = high & 0xFF
+    whole = ((high >> 11) << 32) | low
     z = whole * SCALE[layer]
-    index += 1
     if whole >= SURE[layer]:
-        z, index = _rejected(k0, k1, path, purpose, index, layer, z)
-    if w0 & 0x100:
-        z = -z
-    return z, unit(w2, w3), index
+        z = _rejected(words, lane, layer, z)
+    return -z if high & 0x100 else z
 
 
 @helper
-def _rejected(
-    k0: int, k1: int, path: int, purpose: int, index: int, layer: int, z: float
-) -> tuple[float, int]:
+def _rejected(words: Any, lane: int, layer: int, z: float) -> Any:
     """Finish a draw that fell outside its layer's core: the tail, the wedge, or a new attempt."""
     for _ in range(TRIES):
-        w0, w1, w2, w3 = random_block(k0, k1, path, purpose, index)
-        # Which block comes next hangs on a bit that nothing else uses. With a plain += 1 LLVM 22
-        # computes 32 attempts at once, of which one is needed: 1000 ns a draw instead of 50.
-        index += 1 + (w3 & 1)
         if layer == 0:
-            # Marsaglia's tail: exact beyond EDGE. The first block only proposes it.
-            beyond = -math.log(unit(w0, w1)) / EDGE
-            if -2.0 * math.log(unit(w2, w3)) > beyond * beyond:
-                return EDGE + beyond, index
+            # Marsaglia's tail: exact beyond EDGE. The first draw only proposes it.
+            beyond = -math.log(uniform(words, lane)) / EDGE
+            if -2.0 * math.log(uniform(words, lane)) > beyond * beyond:
+                return EDGE + beyond
             continue
         # Heights at the layer's outer and inner edge over the height at z: below and above one.
         low = math.exp(-0.5 * (X[layer] * X[layer] - z * z))
         high = math.exp(-0.5 * (X[layer + 1] * X[layer + 1] - z * z))
-        if low + unit(w0, w1) * (high - low) < 1.0:
-            return z, index
-        # A new attempt needs layer and abscissa; the two unused words of this block give them.
-        layer = w2 & 0xFF
-        whole = ((w2 >> 11) << 32) | w3
+        if low + uniform(words, lane) * (high - low) < 1.0:
+            return z
+        first = np.int64(next_word(words, lane))
+        second = np.int64(next_word(words, lane))
+        layer = first & 0xFF
+        whole = ((first >> 11) << 32) | second
         z = whole * SCALE[layer]
         if whole < SURE[layer]:
-            return z, index
-    return z, index
+            return z
+    return z
 
 
 @helper
-def exponential(w0: int, w1: int) -> float:
-    """One standard exponential from two words: -log of a uniform, from 1.1e-16 to 36.7."""
-    return -math.log(unit(w0, w1))
+def gamma(words: Any, lane: int, shape: float) -> Any:
+    """One gamma variate of this shape and unit scale, by rejection from a cubed normal.
+
+    **Source**: G. Marsaglia, W. W. Tsang, ACM TOMS 26 (2000) 363; below shape 1 boosted by a power
+    of a uniform.
+    """
+    d = (shape if shape >= 1.0 else shape + 1.0) - 1.0 / 3.0
+    c = 1.0 / math.sqrt(9.0 * d)
+    value = d
+    for _ in range(TRIES):
+        z = normal(words, lane)
+        v = 1.0 + c * z
+        if v > 0.0:
+            v = v * v * v
+            if math.log(uniform(words, lane)) < 0.5 * z * z + d * (1.0 - v + math.log(v)):
+                value = d * v
+                break
+    if shape < 1.0:
+        value *= math.exp(math.log(uniform(words, lane)) / shape)
+    return value

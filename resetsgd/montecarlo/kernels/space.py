@@ -1,0 +1,401 @@
+"""Passage in many dimensions: all lanes one step at a time, what happens to single paths afterwards.
+
+Each lane has its own step: as long as the user's, or shorter where a reset, a look or the horizon
+comes before, so that these fall on exact times. After a step, lanes that have arrived, broken or
+come to such a time are dealt with one by one; a lane whose path has ended takes the next path. All
+random numbers belong to the path, so lanes, threads and slices do not show in the results.
+
+Whether a path met the target between the ends of a step is decided by the crossing probability of a
+Brownian bridge to the tangent plane at the nearest point of the target, exact for a half-space and
+constant coefficients, and with an error of the order of the step for a ball. One uniform number
+serves a whole path: it arrives when the product of the probabilities not to have crossed falls
+below it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from resetsgd.montecarlo.kernels.clocks import next_reset, overhead
+from resetsgd.montecarlo.kernels.compiling import helper, kernel, spliced
+from resetsgd.montecarlo.kernels.elementary import exp
+from resetsgd.montecarlo.kernels.hitting import within_bridge
+from resetsgd.montecarlo.kernels.lanes import EVENTS, LANES, MOTION, seed_lane, uniform
+from resetsgd.montecarlo.kernels.outcomes import (
+    ARRIVED,
+    BROKEN,
+    CENSORED,
+    LOST,
+    POSITION,
+    RESETS,
+    RUNNING,
+    TIME,
+)
+from resetsgd.montecarlo.kernels.rows import call_rows, rows
+from resetsgd.montecarlo.kernels.space_moves import measure, measure_lane, move
+from resetsgd.montecarlo.kernels.space_state import (
+    DIAGONAL_HERE,
+    FULL,
+    FUNCTION,
+    LOOK_AT_STEPS,
+    LOOK_AT_TIMES,
+    NOTHING,
+    SLAB,
+)
+from resetsgd.montecarlo.kernels.variates import normal
+from resetsgd.montecarlo.kernels.vectors import fetch_add
+
+__all__ = ["travel"]
+
+DUE, TICKS, ALIVE, LIMIT, LOOK, END = range(2, 8)
+"""Further rows of real numbers: time of the next reset, ticks of its clock, probability not to have
+crossed, the uniform it is compared with, time of the next look (overheads included), the first of
+the coming times."""
+
+LOOKED, LEFT, FINAL = range(2, 5)
+"""Further rows of whole numbers: looks, steps until the next look, whether the step ends at END."""
+
+NEVER_LEFT = 2**62
+
+
+@helper
+def begin(
+    lane: int, x: Any, v: Any, real: Any, whole: Any, words: Any, events: Any, mover: Any,
+    clock: Any, table: Any, looks: Any, starts: Any, out: Any, counter: Any, first: int, seed: Any,
+    horizon: float,
+) -> None:  # fmt: skip
+    """Put the next path into a lane, or leave it idle."""
+    at = fetch_add(counter, 1)
+    more = at < len(out.times)
+    whole[POSITION, lane] = at if more else -1
+    whole[RESETS, lane], whole[LOOKED, lane], whole[LEFT, lane] = 0, 0, NEVER_LEFT
+    whole[FINAL, lane] = 0
+    real[TIME, lane], real[LOST, lane] = 0.0, 0.0
+    real[TICKS, lane], real[ALIVE, lane], real[LIMIT, lane] = 0.0, 1.0, 0.0
+    real[DUE, lane], real[LOOK, lane], real[END, lane] = math.inf, math.inf, math.inf
+    for j in range(len(x)):
+        x[j, lane] = starts[0, j]
+    if not more:
+        return
+    path = np.uint64(first + at)
+    seed_lane(words, lane, seed, path, MOTION)
+    seed_lane(events, lane, seed, path, EVENTS)
+    # Drawn whether needed or not, so that looking at a path does not change it.
+    real[LIMIT, lane] = uniform(events, lane)
+    shift = uniform(events, lane)
+    place(lane, x, v, events, mover, starts)
+    wait(lane, real, whole, clock, table, events)
+    if looks.mode == LOOK_AT_TIMES:
+        real[LOOK, lane] = looks.first + looks.jitter * shift
+    elif looks.mode == LOOK_AT_STEPS and at < len(out.looked):
+        whole[LEFT, lane] = int(looks.every)
+    coming(lane, real, horizon)
+
+
+@helper
+def place(lane: int, x: Any, v: Any, events: Any, mover: Any, points: Any) -> None:
+    """Put a path on one of the points, at rest."""
+    d = len(x)
+    low, high = 0, len(points) - 1
+    if high > 0:
+        u = uniform(events, lane)
+        for _ in range(64):
+            if low >= high:
+                break
+            middle = (low + high) >> 1
+            if points[middle, d] > u:
+                high = middle
+            else:
+                low = middle + 1
+    for j in range(d):
+        x[j, lane] = points[low, j]
+        if mover.friction > 0.0:
+            v[j, lane] = 0
+
+
+@helper
+def wait(lane: int, real: Any, whole: Any, clock: Any, table: Any, events: Any) -> None:
+    """Draw the time of the next reset."""
+    real[DUE, lane], real[TICKS, lane] = next_reset(
+        events, lane, clock, table, whole[RESETS, lane], real[TIME, lane], real[LOST, lane],
+        real[TICKS, lane],
+    )  # fmt: skip
+
+
+@helper
+def coming(lane: int, real: Any, horizon: float) -> None:
+    """The first of reset, look and horizon, in time of the motion."""
+    lost = real[LOST, lane]
+    real[END, lane] = min(real[DUE, lane], real[LOOK, lane] - lost, horizon - lost)
+
+
+@helper
+def look(
+    lane: int, at: int, x: Any, real: Any, whole: Any, looks: Any, out: Any, state: Any
+) -> None:  # fmt: skip
+    """Look at the position: store it, count it, and say when to look next."""
+    number = min(whole[LOOKED, lane], looks.most - 1)
+    store = at < len(out.looked)
+    if store:
+        out.looked[at, number, 0] = real[TIME, lane] + real[LOST, lane]
+    for i in range(len(looks.coordinates)):
+        place_now = float(x[looks.coordinates[i], lane])
+        if store:
+            out.looked[at, number, 1 + i] = place_now
+        bins = state.counts.shape[1] - 2
+        if bins > 0:
+            cell = (place_now - looks.low[i]) / looks.width[i]
+            cell = min(max(cell, -1.0), float(bins))
+            state.counts[i, 1 + int(math.floor(cell))] += 1
+    whole[LOOKED, lane] += 1
+    if looks.mode == LOOK_AT_STEPS:
+        whole[LEFT, lane] = int(looks.every)
+    elif whole[LOOKED, lane] < looks.most:
+        real[LOOK, lane] += looks.every
+    else:
+        real[LOOK, lane] = math.inf
+
+
+@helper
+def which_side(
+    lane: int, before: Any, gap: Any, across: Any, h: float, events: Any, aim: Any
+) -> int:
+    """Through which side of a slab it left: -1 or 1; 0 for other targets."""
+    if aim.code != SLAB:
+        return 0
+    if gap[0, lane] <= 0.0:
+        return -1
+    if gap[1, lane] <= 0.0:
+        return 1
+    spread = across[0, lane] * h
+    low = math.exp(-before[0, lane] * gap[0, lane] / spread)
+    high = math.exp(-before[1, lane] * gap[1, lane] / spread)
+    return -1 if uniform(events, lane) * (low + high) < low else 1
+
+
+@spliced
+def set_pace(
+    lane: int, real: Any, whole: Any, mover: Any, step: float, length: Any, pace: Any
+) -> None:
+    """The next step of a lane, and what the moves need to know of it."""
+    h = 0.0
+    if whole[POSITION, lane] >= 0:
+        left = max(real[END, lane] - real[TIME, lane], 0.0)
+        h = min(step, left)
+        whole[FINAL, lane] = 1 if left <= step else 0
+    length[0, lane] = h
+    pace[0, lane] = h
+    pace[3, lane] = 0.5 * h
+    pace[1, lane] = math.sqrt(2.0 * h)
+    if mover.friction > 0.0:
+        kept = math.exp(-mover.friction * h)
+        pace[1, lane] = math.sqrt(mover.friction * -math.expm1(-2.0 * mover.friction * h))
+        pace[2, lane] = kept
+        pace[4, lane] = 0.5 * mover.friction * h
+
+
+@kernel
+def travel(
+    mover: Any,
+    aim: Any,
+    clock: Any,
+    table: Any,
+    lost: Any,
+    looks: Any,
+    starts: Any,
+    backs: Any,
+    out: Any,
+    state: Any,
+    counter: Any,
+    first: int,
+    seed: Any,
+    step: float,
+    horizon: float,
+    budget: int,
+) -> int:
+    """Move the lanes until no path is left or the budget of steps is spent; returns steps made.
+
+    Parameters
+    ----------
+    mover, aim, looks, out, state : named tuples
+        See :mod:`resetsgd.montecarlo.kernels.space_state`.
+    clock, table, lost : arrays
+        See :mod:`resetsgd.montecarlo.kernels.clocks`; the tables of waiting times and overheads.
+    starts, backs : arrays of shape (n, d + 1)
+        Where paths begin, and where a reset puts them: one of the rows. The last column holds
+        rising sums of their probabilities, 1 at last.
+    counter : int64 array of shape (1,)
+        Number of the next path that nobody has begun, less ``first``; shared by the threads.
+    first : int
+        Number of the first path.
+    seed : uint64
+    step, horizon : float
+        Longest step; time at which paths are given up, may be infinite.
+    budget : int
+        Bound of the number of steps of all lanes together in this call.
+    """
+    d = starts.shape[1] - 1
+    rare = mover.noise == FULL
+    x, g = rows(state.x, d), rows(state.x, d)
+    e = rows(state.x, d if mover.heun or mover.noise == DIAGONAL_HERE else 1)
+    v = rows(state.x, d if mover.friction > 0.0 else 1)
+    z = rows(np.zeros(1, np.float32), 2 * ((d + 1) // 2) if rare else 2)
+    w, pace = rows(state.x, 3), rows(state.x, 5)
+    real, whole = rows(state.reals, len(state.reals)), rows(state.ints, len(state.ints))
+    words, events = rows(state.words, 4), rows(state.words, 4)
+    before, gap, across = rows(state.reals, 2), rows(state.reals, 2), rows(state.reals, 1)
+    length, mark = rows(state.reals, 1), rows(state.ints, 1)
+    looking = looks.mode == LOOK_AT_STEPS
+
+    # The state comes in -----------------------------------------------------------------------
+    for lane in range(LANES):
+        for j in range(d):
+            x[j, lane] = state.x[j, lane]
+            if mover.friction > 0.0:
+                v[j, lane] = state.x[d + j, lane]
+        for j in range(len(real)):
+            real[j, lane] = state.reals[j, lane]
+        for j in range(len(whole)):
+            whole[j, lane] = state.ints[j, lane]
+        for j in range(4):
+            words[j, lane] = state.words[j, lane]
+            events[j, lane] = state.words[4 + j, lane]
+    if state.begun[0] == 0:
+        state.begun[0] = 1
+        for lane in range(LANES):
+            begin(lane, x, v, real, whole, words, events, mover, clock, table, looks, starts, out,
+                  counter, first, seed, horizon)  # fmt: skip
+    active = 0
+    if aim.code != FUNCTION:
+        for lane in range(LANES):
+            measure_lane(aim, x, lane, gap)
+    for lane in range(LANES):
+        gap[1, lane] = gap[1, lane] if aim.code == SLAB else math.inf
+    for lane in range(LANES):
+        active += 1 if whole[POSITION, lane] >= 0 else 0
+        set_pace(lane, real, whole, mover, step, length, pace)
+    stale = True
+
+    used = 0
+    for _ in range(budget):
+        if active == 0 or used >= budget or state.report[0] != 0.0:
+            break
+        if stale and aim.code == FUNCTION:
+            call_rows(aim.function, x, e, aim.numbers)
+            for lane in range(LANES):
+                gap[0, lane] = e[0, lane]
+        for lane in range(LANES):
+            before[0, lane] = gap[0, lane]
+            before[1, lane] = gap[1, lane]
+        used += active
+        move(mover, words, pace, x, v, g, e, z, w, stale)
+        stale = False
+        measure(mover, aim, x, e, w, gap, across)
+
+        # Who needs attention? ---------------------------------------------------------------------
+        if aim.bridge:
+            for lane in range(LANES):
+                # Far away the exponent may overflow, on the target it is positive: both are right.
+                spread = across[0, lane] * length[0, lane]
+                real[ALIVE, lane] *= 1.0 - exp(-before[0, lane] * gap[0, lane] / spread)
+            if aim.code == SLAB:
+                for lane in range(LANES):
+                    spread = across[0, lane] * length[0, lane]
+                    real[ALIVE, lane] *= 1.0 - exp(-before[1, lane] * gap[1, lane] / spread)
+        if looking:
+            for lane in range(LANES):
+                whole[LEFT, lane] -= 1
+        total = 0
+        for lane in range(LANES):
+            now = real[TIME, lane] + length[0, lane]
+            real[TIME, lane] = now
+            near = gap[0, lane] if gap[0, lane] < gap[1, lane] else gap[1, lane]
+            odd = not (near > 0.0) or not (gap[0, lane] < math.inf)
+            odd = odd or real[ALIVE, lane] <= real[LIMIT, lane]
+            odd = odd or now + step >= real[END, lane] or whole[LEFT, lane] <= 0
+            mark[0, lane] = 1 if odd else 0
+            total += mark[0, lane]
+        if total == 0:
+            continue
+
+        # One by one -------------------------------------------------------------------------------
+        for lane in range(LANES):
+            at = whole[POSITION, lane]
+            if mark[0, lane] == 0 or at < 0:
+                continue
+            h, end = length[0, lane], real[END, lane]
+            if whole[FINAL, lane] == 1:
+                real[TIME, lane] = max(end, real[TIME, lane])
+            outcome, side = RUNNING, 0
+            distance, low, high = gap[0, lane], gap[0, lane], gap[1, lane]
+            if not (abs(distance) < math.inf):
+                outcome = BROKEN
+            elif low <= 0.0 or high <= 0.0 or real[ALIVE, lane] <= real[LIMIT, lane]:
+                outcome = ARRIVED
+            if outcome == ARRIVED:
+                side = which_side(lane, before, gap, across, h, events, aim)
+                row = 1 if side > 0 else 0
+                back = 0.0
+                if aim.bridge:
+                    first_half = normal(events, lane)
+                    back = h - within_bridge(
+                        before[row, lane], gap[row, lane], h, across[0, lane],
+                        first_half, uniform(events, lane),
+                    )  # fmt: skip
+                elif mover.friction > 0.0 and before[row, lane] > 0.0:
+                    # A path with a velocity is nearly straight within a step.
+                    back = h * (gap[row, lane] / (gap[row, lane] - before[row, lane]))
+                real[TIME, lane] -= max(back, 0.0)
+            if outcome == BROKEN:
+                state.report[0], state.report[1] = 1.0, float(at)
+                state.report[2] = real[TIME, lane] + real[LOST, lane] - h
+            if looking and whole[LEFT, lane] <= 0 and outcome == RUNNING:
+                look(lane, at, x, real, whole, looks, out, state)
+            # Whatever is due now; a reset goes first.
+            if outcome == RUNNING and real[TIME, lane] >= end:
+                seen = end >= real[LOOK, lane] - real[LOST, lane]
+                given_up = end >= horizon - real[LOST, lane]
+                if end == real[DUE, lane] and not given_up:
+                    whole[RESETS, lane] += 1
+                    place(lane, x, v, events, mover, backs)
+                    measure_lane(aim, x, lane, gap)
+                    stale = True
+                    real[LOST, lane] += overhead(events, lane, clock, lost)
+                    given_up = real[TIME, lane] + real[LOST, lane] >= horizon
+                    wait(lane, real, whole, clock, table, events)
+                if seen:
+                    look(lane, at, x, real, whole, looks, out, state)
+                    if whole[LOOKED, lane] >= looks.most and aim.code == NOTHING:
+                        outcome = CENSORED
+                if given_up:
+                    real[TIME, lane], real[LOST, lane] = horizon, 0.0
+                    outcome = CENSORED
+                coming(lane, real, horizon)
+            if outcome != RUNNING:
+                out.times[at], out.outcomes[at] = real[TIME, lane] + real[LOST, lane], outcome
+                out.sides[at], out.resets[at] = side, whole[RESETS, lane]
+                begin(lane, x, v, real, whole, words, events, mover, clock, table, looks, starts, out,
+                      counter, first, seed, horizon)  # fmt: skip
+                measure_lane(aim, x, lane, gap)
+                stale = True
+                if whole[POSITION, lane] < 0:
+                    active -= 1
+            set_pace(lane, real, whole, mover, step, length, pace)
+
+    # The state goes out -----------------------------------------------------------------------
+    for lane in range(LANES):
+        for j in range(d):
+            state.x[j, lane] = x[j, lane]
+            if mover.friction > 0.0:
+                state.x[d + j, lane] = v[j, lane]
+        for j in range(len(real)):
+            state.reals[j, lane] = real[j, lane]
+        for j in range(len(whole)):
+            state.ints[j, lane] = whole[j, lane]
+        for j in range(4):
+            state.words[j, lane] = words[j, lane]
+            state.words[4 + j, lane] = events[j, lane]
+    return used

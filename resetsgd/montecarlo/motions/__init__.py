@@ -1,0 +1,1 @@
+"""How each kind of process moves: from the user's objects to a kernel's numbers, one file each."""

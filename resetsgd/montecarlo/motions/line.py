@@ -1,0 +1,225 @@
+"""One-dimensional diffusions: what the kernel ``line`` reads, and the step that suits them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from resetsgd.domain import Array
+from resetsgd.errors import DomainError
+from resetsgd.montecarlo.clock import Clock, one
+from resetsgd.montecarlo.functions import NO_NUMBERS, Block, builtin, compiled
+from resetsgd.montecarlo.kernels import drifts
+from resetsgd.montecarlo.kernels import line as kernel
+from resetsgd.montecarlo.kernels.lanes import LANES
+from resetsgd.montecarlo.lamperti import unit_noise
+from resetsgd.montecarlo.motions.places import Places
+from resetsgd.montecarlo.tasks import Paths, State, Task, fresh
+from resetsgd.processes import (
+    Bessel,
+    DriftDiffusion,
+    Landscape,
+    LinearTrap,
+    OrnsteinUhlenbeck,
+)
+
+__all__ = ["Diffusion", "bessel", "constant", "landscape", "linear_trap", "ornstein_uhlenbeck"]
+
+_CODES = {"euler": kernel.EULER, "bridge": kernel.BRIDGE, "heun": kernel.HEUN}
+NONE = Block(0, NO_NUMBERS)
+
+
+@dataclass(frozen=True)
+class Diffusion:
+    """A diffusion of constant noise between two points: places, coefficients, schemes that fit.
+
+    ``constant`` is the drift where ``drift`` is not a block; ``longest`` bounds the default step
+    where a kink sets it, which no slope shows; ``place`` leads from its coordinate to the user's.
+    """
+
+    places: Places
+    arrives: bool
+    constant: float = 0.0
+    drift: Block | None = None
+    diffusivity: float = 1.0
+    rate: Block | None = None
+    longest: float | None = None
+    domain: tuple[float, float] = (-math.inf, math.inf)
+    blame: str = ""
+    place: Callable[[float], float] = float
+
+    @property
+    def schemes(self) -> tuple[str, ...]:
+        """Names of its schemes, the default first."""
+        return ("bridge", "euler") if self.drift is None else ("heun", "bridge", "euler")
+
+    def step(self, scheme: str, step: float | None, clock: Clock, horizon: float) -> float:
+        """The step to use; the rule is documented at :func:`resetsgd.montecarlo.api.simulate`."""
+        if step is not None:
+            return step
+        return min(self._scale(scheme), horizon, 0.25 * clock.mean)
+
+    def _scale(self, scheme: str) -> float:
+        """The longest step that is short against everything that happens on the way."""
+        places, D = self.places, self.diffusivity
+        x = self._grid()
+        a = np.full(x.shape, self.constant) if self.drift is None else self.drift(x)
+        rate = np.zeros(x.shape) if self.rate is None else self.rate(x)
+        for name, values in ((self.blame or "drift", a), ("rate", rate)):
+            wrong = ~np.isfinite(values) | ((values < 0) & (name == "rate"))
+            if wrong.any():
+                where = f"{values[wrong][0]:g} at {self.place(float(x[wrong][0])):g}"
+                raise DomainError(name, where, "finite wherever a path goes" + (
+                    ", not negative" if name == "rate" else ""))  # fmt: skip
+        diffusive = float(places.distances.min()) ** 2 / D
+        speed = float(np.abs(a).max())
+        ballistic = float(places.distances.min()) / speed if speed > 0 else math.inf
+        if scheme == "euler":
+            return 0.01 * min(diffusive, ballistic)
+        steps = [0.1 * min(diffusive, ballistic) if self.drift is None else 0.02 * diffusive]
+        if places.interval:
+            # One step must not meet both ends.
+            steps.append((places.high - places.low) ** 2 / (64.0 * D))
+        fall = -a / D
+        rise = np.concatenate([[0.0], np.cumsum(0.5 * (fall[1:] + fall[:-1]) * np.diff(x))])
+        # Where a path spends its time, roughly: the Boltzmann weight, but at least a per cent.
+        weight = np.maximum(np.exp(np.clip(rise.min() - rise, -700.0, 0.0)), 0.01)
+        slope = np.gradient(a, x)
+        turn = float(np.sqrt((weight * slope**2).sum() / weight.sum()))
+        if self.longest is not None:
+            steps.append(self.longest)
+        elif turn > 0:
+            steps.append((0.03 if scheme == "heun" else 0.002) / turn)
+        often = float((weight * rate).sum() / weight.sum())
+        if often > 0:
+            steps.append(0.01 / often)
+        return min(steps)
+
+    def _grid(self) -> Array:
+        """Positions that a path may see: between its ends and half as far beyond."""
+        places = self.places
+        ends = [*places.origins, places.low, places.high]
+        low, high = min(ends), max(ends)
+        span = high - low
+        low, high = low - 0.5 * span, high + 0.5 * span
+        if places.interval:
+            low, high = places.low, places.high
+        elif places.side > 0:
+            low = places.low
+            high = high if places.wall is None else min(high, places.wall)
+        else:
+            high = places.low
+            low = low if places.wall is None else max(low, places.wall)
+        low, high = max(low, self.domain[0]), min(high, self.domain[1])
+        inner = np.linspace(low, high, 1003)[1:-1]
+        return np.asarray(inner, dtype=np.float64)
+
+    def task(
+        self, scheme: str, step: float | None, clock: Clock, horizon: float, seed: int
+    ) -> Task:
+        """Bind the kernel ``line``."""
+        assert step is not None
+        places, wall = self.places, self.places.wall
+        often = min(clock.mean, float(places.distances.min()) ** 2 / self.diffusivity)
+        # Steps between looks: few where events are frequent.
+        block = 16 if step < 0.004 * often else 8 if step < 0.02 * often else 4
+        codes = np.array([
+            _CODES[scheme], 2 if places.interval else 1, self.drift is not None,
+            self.rate is not None, wall is not None, block,
+        ], dtype=np.int64)  # fmt: skip
+        numbers = np.array([
+            places.start, places.low, places.high, places.side, self.constant, self.diffusivity,
+            step, horizon, 0.0 if wall is None else wall, -places.side,
+        ])  # fmt: skip
+        drift, rate = self.drift or NONE, self.rate or NONE
+        fixed = (
+            np.uint64(seed), codes, numbers, drift.address, rate.address,
+            rate.parameters if self.drift is None else drift.parameters,
+            clock.numbers, clock.table, clock.lost[1], places.back,
+        )  # fmt: skip
+        state = partial(fresh, kernel.INTS, kernel.REALS, kernel.WORDS, LANES)
+        keep = (self.drift, self.rate)
+        return Task(partial(_advance, fixed), state, self.blame, self.place, keep)
+
+
+def _advance(fixed: tuple[Any, ...], paths: Paths, state: State, budget: int) -> int:
+    return int(kernel.line(
+        *fixed, paths.times, paths.outcomes, paths.resets, paths.sides, paths.counter, paths.first,
+        state.ints, state.reals, state.words, state.report, budget,
+    ))  # fmt: skip
+
+
+def constant(process: DriftDiffusion, places: Places) -> Diffusion:
+    """Constant drift, to an interval or against a wall, or by plain Euler steps."""
+    drift, D = one("drift", process.drift), one("diffusivity", process.diffusivity)
+    arrives = places.interval or places.wall is not None or -places.side * drift > 0
+    return Diffusion(places, arrives, constant=drift, diffusivity=D)
+
+
+def ornstein_uhlenbeck(process: OrnsteinUhlenbeck, places: Places) -> Diffusion:
+    """A linear drift."""
+    k, c = one("stiffness", process.stiffness), one("center", process.center)
+    D = one("diffusivity", process.diffusivity)
+    return Diffusion(places, True, drift=builtin(drifts.linear, k, c), diffusivity=D)
+
+
+def linear_trap(process: LinearTrap, places: Places) -> Diffusion:
+    """A kink in the potential."""
+    slope, D = one("slope", process.slope), one("diffusivity", process.diffusivity)
+    arrives = places.interval or slope > 0 or places.wall is not None
+    longest = 0.01 * D / slope**2 if slope else math.inf
+    drift = builtin(drifts.trap, slope)
+    return Diffusion(places, arrives, drift=drift, diffusivity=D, longest=longest)
+
+
+def bessel(process: Bessel, places: Places) -> Diffusion:
+    """The radius of diffusion, on the far side of a positive target or in a shell."""
+    d, D = one("dimension", process.dimension), one("diffusivity", process.diffusivity)
+    if not places.low > 0 or places.side < 0:
+        raise DomainError(
+            "target", places.low,
+            "a positive radius below the start, or two around it: the drift is singular at 0",
+        )  # fmt: skip
+    arrives = places.interval or places.wall is not None or d < 0
+    drift = builtin(drifts.radial, (d - 1.0) * D)
+    return Diffusion(places, arrives, drift=drift, diffusivity=D, domain=(0.0, math.inf))
+
+
+def landscape(process: Landscape, places: Places) -> Diffusion:
+    """Any drift or potential, any diffusivity, resets at a rate that depends on where it is."""
+    low, high = process.domain
+    for place in (*places.origins, places.low, places.high):
+        if not low <= place <= high:
+            raise DomainError("target", place, f"within the domain {process.domain}")
+    if not places.interval:
+        end, kind = (high, process.ends[1]) if places.side > 0 else (low, process.ends[0])
+        if math.isfinite(end):
+            if kind == "absorbing":
+                raise DomainError("ends", process.ends, "reflecting behind the start: give both"
+                                  " ends of an interval as the target instead")  # fmt: skip
+            places = replace(places, wall=end if places.wall is None else places.wall)
+    ends = [*places.origins, places.low, places.high]
+    scale, at = (max(ends) - min(ends)) / 2.0, places.start
+    if process.drift is not None:
+        blame, drift = "drift", compiled("drift", process.drift, at=at, scale=scale)
+    else:
+        assert process.potential is not None
+        blame = "potential"
+        drift = compiled("potential", process.potential, kind="downhill", at=at, scale=scale)
+    rate = None
+    if callable(process.rate):
+        rate = compiled("rate", process.rate, at=at, scale=scale)
+    if not callable(process.diffusivity):
+        return Diffusion(places, places.interval, drift=drift, rate=rate, blame=blame,
+                         diffusivity=float(process.diffusivity), domain=process.domain)  # fmt: skip
+    spread = compiled("diffusivity", process.diffusivity, kind="spread", at=at, scale=scale)
+    unit = unit_noise(places, drift, spread, process.alpha, rate, process.domain)
+    return Diffusion(
+        unit.places, places.interval, drift=unit.drift, rate=unit.rate, blame=blame,
+        diffusivity=0.5, place=unit.back,
+    )  # fmt: skip
