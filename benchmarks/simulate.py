@@ -1,35 +1,36 @@
-"""How fast passage times are simulated: our schemes against three ways people would write it.
+"""How fast passage times are simulated: against C by hand and the ways people would write it.
 
-Job: dx = -V dt + sqrt(2 D) dW, V = 0.5, D = 1, from 1 to 0, Poisson resets at rate 1. Rivals: (a) a
-numba loop over Euler steps with ``np.random`` in ``prange``, one normal and one coin a step; (b)
-NumPy Euler steps on all living paths at once, dropped as they arrive; (c) NumPy's
-``Generator.wald`` for whole stretches between resets, again with dropping.
+J1: dx = -V dt + sqrt(2 D) dW, V = 0.5, D = 1, from 1 to 0, Poisson resets at rate 1. J2: the double
+well (x² - 1)² with a drift that is a plain Python function, D = 0.5, from -1 to 1, rate 0.2. Every
+path-step of plain Euler is the same work for all contenders: move, reset at times, look.
 
-Three tables: the cost of one step at the same step; the cost of one path at the same bias of 0.5 %
-(plain Euler needs a step of 2e-5 for that, to leading order; ours has no bias at its default); our
-speed-up with a second thread. Rounds are interleaved, so that whatever else the machine does meets
-all contenders; medians are compared, ratios are medians of the ratios within a round.
+Rounds are interleaved, so that whatever else the machine does meets all contenders; processor time
+is counted, not the clock on the wall, except for two threads. Medians are printed, ratios are
+medians of the ratios within a round. Rivals that are absent are left out, and named.
 
-Measured on two virtual AMD EPYC cores with AVX-512, numba 0.68.1, NumPy 2.4.6, when nothing else
-ran: a step costs 9 ns, naive numba 2.1 times and NumPy 1.8 times as much. A path costs 139 ns by
-default and 105 ns with the scheme "exact" (``Simulated`` sorting its sample for the survival curve
-comes on top: 150 ns); at equal bias plain Euler costs 4,300 times as much in our kernel, 8,800
-times in naive numba, 8,200 times in NumPy. ``Generator.wald`` is faster on one thread (0.6 of the
-default, 0.8 of "exact"); it has no paths to name, no horizon and no second thread. Two threads are
-1.8 times as fast as one.
+Measured figures are in ``benchmarks/records/``.
 
-    python benchmarks/simulate.py [--rounds 5] [--json FILE]
+    python benchmarks/simulate.py [--rounds 5] [--json FILE] [--peers PYTHON]
+
+``--peers`` names another Python, in which rivals are installed that this project does not depend on
+(JAX, ssm-simulators, brian2, ...): see ``reference/peers.py``.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import math
+import platform
+import shutil
 import statistics
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
@@ -37,86 +38,157 @@ from scipy.optimize import brentq
 
 import resetsgd as rs
 
-V, D, RATE = 0.5, 1.0, 1.0
+HERE = Path(__file__).resolve().parent
+V, D, RATE, STEP = 0.5, 1.0, 1.0, 1e-3
 WALK = rs.DriftDiffusion(drift=-V, diffusivity=D)
 RESET = rs.Poisson(RATE)
 MEAN = rs.first_passage(WALK, 1.0, 0.0).under(RESET).mean()
+WELL = rs.Landscape(drift=lambda x: 4.0 * x * (1.0 - x * x), diffusivity=0.5)
+WELL_RESET = rs.Poisson(0.2)
 SHIFT = 0.5825971579390107
 """-zeta(1/2) / sqrt(2 pi): by how many spreads of a step plain Euler sees the target off."""
 
-Job = Callable[[], tuple[float, float | None]]
-"""Does the work; returns how many steps or paths that was, and its own clock if it has one."""
+Job = Callable[[], float]
+"""Does the work; returns how many units (steps or paths) that was."""
 
 
 @numba.njit(parallel=True)
-def _naive(times: np.ndarray, dt: float) -> None:
-    spread, coin = math.sqrt(2.0 * D * dt), RATE * dt
+def _naive(times: np.ndarray, dt: float, well: bool) -> None:
+    start, end, rate = (-1.0, 1.0, 0.2) if well else (1.0, 0.0, 1.0)
+    noise = math.sqrt((1.0 if well else 2.0) * dt)
     for i in numba.prange(len(times)):
-        x, t = 1.0, 0.0
-        while x > 0.0:
-            x += -V * dt + spread * np.random.normal()  # noqa: NPY002
+        x, t = start, 0.0
+        while (x < end) if well else (x > end):
+            a = 4.0 * x * (1.0 - x * x) if well else -0.5
+            x += a * dt + noise * np.random.normal()  # noqa: NPY002
             t += dt
-            if np.random.random() < coin:  # noqa: NPY002
-                x = 1.0
+            if np.random.random() < rate * dt:  # noqa: NPY002
+                x = start
         times[i] = t
 
 
-def naive(paths: int, dt: float) -> tuple[float, None]:
+@numba.njit
+def _by_generator(times: np.ndarray, dt: float, generator: Any) -> None:
+    noise = math.sqrt(2.0 * dt)
+    for i in range(len(times)):
+        x, t = 1.0, 0.0
+        due = generator.standard_exponential()
+        while x > 0.0:
+            x += -0.5 * dt + noise * generator.standard_normal()
+            t += dt
+            if t >= due:
+                x, due = 1.0, t + generator.standard_exponential()
+        times[i] = t
+
+
+def naive(paths: int, dt: float = STEP, well: bool = False) -> float:
     times = np.empty(paths)
-    _naive(times, dt)
-    return float(times.sum() / dt), None
+    _naive(times, dt, well)
+    return float(times.sum() / dt)
 
 
-def compacted(paths: int, dt: float, generator: np.random.Generator) -> tuple[float, None]:
-    x = np.ones(paths)
+def by_generator(paths: int, generator: np.random.Generator) -> float:
+    times = np.empty(paths)
+    _by_generator(times, STEP, generator)
+    return float(times.sum() / STEP)
+
+
+def compacted(paths: int, generator: np.random.Generator, well: bool = False) -> float:
+    start, rate = (-1.0, 0.2) if well else (1.0, 1.0)
+    noise = math.sqrt((1.0 if well else 2.0) * STEP)
+    x = np.full(paths, start)
     steps = 0
     while x.size:
         steps += x.size
-        x += -V * dt + math.sqrt(2.0 * D * dt) * generator.standard_normal(x.size)
-        x[generator.random(x.size) < RATE * dt] = 1.0
+        x += (4.0 * x * (1.0 - x * x) if well else -V) * STEP
+        x += noise * generator.standard_normal(x.size)
+        x[generator.random(x.size) < rate * STEP] = start
+        x = x[x < 1.0] if well else x[x > 0.0]
+    return float(steps)
+
+
+def by_torch(paths: int) -> float:
+    import torch  # noqa: PLC0415 (only if installed)
+
+    torch.set_num_threads(1)
+    x = torch.ones(paths)
+    steps = 0
+    while x.numel():
+        steps += x.numel()
+        x = x - V * STEP + math.sqrt(2.0 * D * STEP) * torch.randn(x.numel())
+        x = torch.where(torch.rand(x.numel()) < RATE * STEP, 1.0, x)
         x = x[x > 0.0]
-    return float(steps), None
+    return float(steps)
 
 
-def wald(paths: int, generator: np.random.Generator) -> tuple[float, None]:
+def wald(paths: int, generator: np.random.Generator) -> float:
     times, alive = np.zeros(paths), np.arange(paths)
     while alive.size:
         hit = generator.wald(1.0 / V, 1.0 / (2.0 * D), alive.size)
         reset = generator.exponential(1.0 / RATE, alive.size)
         times[alive] += np.minimum(hit, reset)
         alive = alive[hit >= reset]
-    return float(paths), None
+    return float(paths)
 
 
-def ours(paths: int, unit: str, **options: object) -> tuple[float, float]:
-    """The simulation itself; what ``Simulated`` then prepares (a sorted sample) is not counted."""
-    S = rs.simulate(WALK, 1.0, 0.0, RESET, paths=paths, **{"threads": 1, **options})
-    return float(S.info[unit]), float(S.info["seconds"])
+def by_hand() -> Callable[[int], float] | None:
+    """The C program, compiled now; None without a compiler or AVX2."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None or platform.machine() not in ("x86_64", "AMD64"):
+        return None
+    folder = Path(tempfile.mkdtemp())
+    command = [compiler, "-O3", "-mavx2", "-mfma", "-ffp-contract=fast", "-shared", "-fPIC",
+               "-o", str(folder / "j1.so"), str(HERE / "reference" / "j1.c"), "-lm"]  # fmt: skip
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        return None
+    function = ctypes.CDLL(str(folder / "j1.so")).passage_times
+    function.restype = ctypes.c_int64
+    real = ctypes.c_double
+    function.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint64, real, real, real]
+
+    def run(paths: int) -> float:
+        times = np.empty(paths)
+        return float(function(times.ctypes.data, paths, 5, V, STEP, RATE))
+
+    return run
 
 
-def rounds(jobs: dict[str, Job], count: int) -> dict[str, list[float]]:
+def ours(paths: int, unit: str = "steps", well: bool = False, **options: Any) -> float:
+    job = (WELL, -1.0, 1.0, WELL_RESET) if well else (WALK, 1.0, 0.0, RESET)
+    return float(rs.simulate(*job, paths=paths, **{"threads": 1, **options}).info[unit])
+
+
+def bent(paths: int, process: rs.Landscape) -> float:
+    S = rs.simulate(process, -1.0, 1.0, WELL_RESET, paths=paths, threads=1, scheme="euler",
+                    step=STEP)  # fmt: skip
+    return float(S.info["steps"])
+
+
+def rounds(
+    jobs: dict[str, Job], count: int, clock: Callable[[], float] = time.process_time
+) -> dict[str, list[float]]:
     """Nanoseconds a unit, for each job and round."""
     for job in jobs.values():
         job()  # compiles, fills caches
     found: dict[str, list[float]] = {name: [] for name in jobs}
     for _ in range(count):
         for name, job in jobs.items():
-            began = time.perf_counter()
-            units, seconds = job()
-            seconds = time.perf_counter() - began if seconds is None else seconds
-            found[name].append(1e9 * seconds / units)
+            began = clock()
+            units = job()
+            found[name].append(1e9 * (clock() - began) / units)
     return found
 
 
 def table(title: str, unit: str, found: dict[str, list[float]]) -> dict[str, dict[str, float]]:
     """Print median, minimum and ratio to the first row."""
-    print(f"\n{title}\n{'':44}{unit:>14}{'(min)':>12}{'ratio':>9}")
+    print(f"\n{title}\n{'':52}{unit:>14}{'(min)':>12}{'ratio':>10}", flush=True)
     first = next(iter(found.values()))
     rows = {}
     for name, values in found.items():
         ratio = statistics.median(a / b for a, b in zip(values, first, strict=True))
         rows[name] = {"ns": statistics.median(values), "min": min(values), "ratio": ratio}
-        print(f"{name:44}{rows[name]['ns']:14,.1f}{rows[name]['min']:12,.1f}{ratio:9,.3g}")
+        print(f"{name:52}{rows[name]['ns']:14,.4g}{rows[name]['min']:12,.4g}{ratio:10,.4g}",
+              flush=True)  # fmt: skip
     return rows
 
 
@@ -130,77 +202,163 @@ def step_of_bias(bias: float) -> float:
     return math.exp(brentq(excess, math.log(1e-9), math.log(1e-1)))
 
 
+def one_step(count: int, generator: np.random.Generator) -> dict[str, dict[str, float]]:
+    jobs: dict[str, Job] = {"ours, float64 state": lambda: ours(10_000, scheme="euler", step=STEP)}
+    if (hand := by_hand()) is not None:
+        jobs["C by hand, AVX2, float32 state"] = lambda: hand(10_000)
+    else:
+        print("no C compiler for AVX2: the program by hand is left out")
+    jobs |= {
+        "naive numba (np.random in prange)": lambda: naive(1000),
+        "numba with Generator": lambda: by_generator(3000, generator),
+        "NumPy, compaction, 100,000 paths": lambda: compacted(100_000, generator),
+    }
+    try:
+        import torch  # noqa: F401, PLC0415
+
+        jobs["torch CPU, compaction, 100,000 paths"] = lambda: by_torch(100_000)
+    except ImportError:
+        print("torch is not installed: left out")
+    return table(f"J1, one plain Euler step of {STEP:g}, one thread", "ns a step",
+                 rounds(jobs, count))  # fmt: skip
+
+
+def one_path(
+    count: int, per_step: dict[str, dict[str, float]], generator: np.random.Generator
+) -> dict[str, dict[str, float]]:
+    found = rounds(
+        {
+            "ours, default": lambda: ours(300_000, "paths"),
+            'ours, scheme "exact"': lambda: ours(300_000, "paths", scheme="exact"),
+            "NumPy wald, 100,000 paths": lambda: wald(100_000, generator),
+        },
+        count,
+    )
+    fine = step_of_bias(0.005)
+    for name in list(per_step)[:1] + [n for n in per_step if "naive" in n or "NumPy" in n]:
+        cost = per_step[name]["ns"] * MEAN / fine
+        found[f"plain Euler, {name}, from its cost a step"] = [cost] * count
+    return table(
+        f"J1, one path with a bias of at most 0.5 %; plain Euler steps of {fine:.2g}",
+        "ns a path", found,
+    )  # fmt: skip
+
+
+def double_well(count: int, generator: np.random.Generator) -> dict[str, Any]:
+    steep = rs.Landscape(
+        drift=lambda x: 4.0 * x * (1.0 - x * x) + 0.1 * math.sin(3.0 * x) * math.exp(-x * x),
+        diffusivity=0.5,
+    )
+    jobs: dict[str, Job] = {
+        "ours, plain Euler, the user's drift": lambda: ours(500, well=True, scheme="euler", step=STEP),
+        "ours, J1": lambda: ours(5000, scheme="euler", step=STEP),
+        "ours, drift with a sine and an exponential": lambda: bent(500, steep),
+        "ours, Heun with bridge": lambda: ours(500, well=True, scheme="heun", step=STEP),
+        "naive numba": lambda: naive(30, well=True),
+        "NumPy, compaction, 3,000 paths": lambda: compacted(3000, generator, well=True),
+    }
+    result: dict[str, Any] = {
+        "step": table(f"J2, one step of {STEP:g}, one thread", "ns a step", rounds(jobs, count))
+    }
+    exact = rs.first_passage(WELL, -1.0, 1.0).under(WELL_RESET).mean()
+    jobs = {
+        "ours, Heun with bridge, step 0.02": lambda: ours(
+            20_000, "paths", well=True, scheme="heun", step=0.02
+        ),
+        "ours, Heun with bridge, step 0.01": lambda: ours(
+            10_000, "paths", well=True, scheme="heun", step=0.01
+        ),
+        "ours, default": lambda: ours(10_000, "paths", well=True),
+    }
+    found = rounds(jobs, count)
+    naive_cost = result["step"]["naive numba"]["ns"] * exact / STEP
+    found["naive numba, step 0.001, from its cost a step"] = [naive_cost] * count
+    result["path"] = table("J2, one path", "ns a path", found)
+    for step in (0.02, 0.01, None):
+        S = rs.simulate(WELL, -1.0, 1.0, WELL_RESET, paths=400_000, step=step, seed=1)
+        bias = {"bias": S.mean() / exact - 1.0, "stderr": S.stderr() / exact}
+        result[f"bias, step {S.info['step']:.3g}"] = bias
+        print(f"bias at step {S.info['step']:.3g}: {bias['bias']:+.3%} +- {bias['stderr']:.3%}")
+    result["new function, seconds"] = new_function()
+    return result
+
+
+def new_function() -> list[float]:
+    """Seconds from a new Python drift to the first path, the kernel being there."""
+    seconds = []
+    for k in range(5):
+        scope: dict[str, Any] = {}
+        exec(f"def drift(x):\n    return {4 + k}.0 * x * (1.0 - x * x)", scope)
+        began = time.process_time()
+        rs.simulate(rs.Landscape(drift=scope["drift"], diffusivity=0.5), -1.0, 1.0, WELL_RESET,
+                    paths=1, threads=1)  # fmt: skip
+        seconds.append(time.process_time() - began)
+    print("a new drift function, seconds to the first path:",
+          ", ".join(f"{s:.2f}" for s in seconds))  # fmt: skip
+    return seconds
+
+
+def two_threads(count: int) -> dict[str, dict[str, float]]:
+    jobs: dict[str, Job] = {}
+    for name, threads in (("two threads", 2), ("one thread", 1)):
+        jobs[f"J1, default, {name}"] = lambda n=threads: ours(1_000_000, "paths", threads=n)
+    rows = table("Two threads, default, on the wall's clock", "ns a path",
+                 rounds(jobs, count, time.perf_counter))  # fmt: skip
+    jobs = {}
+    for name, threads in (("two threads", 2), ("one thread", 1)):
+        jobs[f"J2, Euler, {name}"] = lambda n=threads: ours(
+            4000, threads=n, well=True, scheme="euler", step=STEP
+        )
+    more = table("Two threads, small steps, on the wall's clock", "ns a step",
+                 rounds(jobs, count, time.perf_counter))  # fmt: skip
+    one, two = (
+        rs.simulate(WELL, -1.0, 1.0, WELL_RESET, paths=2000, threads=threads) for threads in (1, 2)
+    )
+    assert (one.times == two.times).all()
+    print("bits for one and two threads: the same")
+    return {**rows, **more}
+
+
+def other_python(python: str, ours_ns: float) -> dict[str, float]:
+    """Rivals in another environment: nanoseconds a step, and the ratio to ours of this run."""
+    done = subprocess.run([python, str(HERE / "reference" / "peers.py")], capture_output=True,
+                          text=True, check=False)  # fmt: skip
+    found = {}
+    for line in done.stdout.splitlines():
+        if line.startswith("{"):
+            row = json.loads(line)
+            if "ns" in row:
+                found[row["name"]] = row["ns"] / ours_ns
+                print(f"{row['name']:52}{row['ns']:14,.4g}{'':12}{row['ns'] / ours_ns:10,.4g}")
+            else:
+                print(f"{row['name']}: left out ({row['why']})")
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--peers", help="another Python with rivals installed")
     options = parser.parse_args()
     generator = np.random.default_rng(0)
     numba.set_num_threads(1)
-
-    dt = 1e-3
-    steps: dict[str, Job] = {
-        "ours, bridge": lambda: ours(10_000, "steps", step=dt),
-        "ours, plain Euler": lambda: ours(10_000, "steps", step=dt, scheme="euler"),
-        "naive numba": lambda: naive(5_000, dt),
-        "NumPy, compaction, 20,000 paths": lambda: compacted(20_000, dt, generator),
-    }
-    result = {
-        "one step": table(
-            f"One step of {dt:g}, one thread", "ns a step", rounds(steps, options.rounds)
+    result: dict[str, Any] = {
+        "machine": platform.processor() or platform.machine(),
+        "python": platform.python_version(), "numba": numba.__version__, "numpy": np.__version__,
+    }  # fmt: skip
+    result["J1 step"] = one_step(options.rounds, generator)
+    if options.peers:
+        result["peers"] = other_python(
+            options.peers, result["J1 step"]["ours, float64 state"]["ns"]
         )
-    }
-
-    fine = step_of_bias(0.005)
-    per_step = {name: result["one step"][name]["ns"] for name in steps}
-
-    def scaled(job: Job) -> Job:
-        """Steps of the few paths that were timed, as a number of paths of mean length."""
-
-        def paths() -> tuple[float, float | None]:
-            steps, seconds = job()
-            return steps * fine / MEAN, seconds
-
-        return paths
-
-    paths: dict[str, Job] = {
-        "ours, default": lambda: ours(1_000_000, "paths"),
-        "ours, default, the whole call": lambda: (ours(1_000_000, "paths")[0], None),
-        'ours, scheme "exact"': lambda: ours(1_000_000, "paths", scheme="exact"),
-        "ours, bridge, step 0.05": lambda: ours(100_000, "paths", step=0.05),
-        "NumPy wald, 100,000 paths": lambda: wald(100_000, generator),
-        "ours, plain Euler": scaled(lambda: ours(200, "steps", step=fine, scheme="euler")),
-        "naive numba": scaled(lambda: naive(100, fine)),
-    }
-    found = rounds(paths, options.rounds)
-    cost = per_step["NumPy, compaction, 20,000 paths"] * MEAN / fine
-    found["NumPy, compaction (from its cost per step)"] = [cost] * options.rounds
-    result["one path"] = table(
-        f"One path with a bias of at most 0.5 %, one thread; plain Euler steps of {fine:.2g}",
-        "ns a path",
-        found,
-    )
-
-    cores: dict[str, Job] = {}
-    for name, threads in (("two threads", 2), ("one thread", 1)):
-        cores[f"default, {name}"] = lambda n=threads: ours(2_000_000, "paths", threads=n)
-    defaults = table("Two threads, default", "ns a path", rounds(cores, options.rounds))
-    cores = {}
-    for name, threads in (("two threads", 2), ("one thread", 1)):
-        cores[f"step {dt:g}, {name}"] = lambda n=threads: ours(20_000, "steps", threads=n, step=dt)
-    small = table("Two threads, small steps", "ns a step", rounds(cores, options.rounds))
-    result["two threads"] = {**defaults, **small}
-
-    one, two = (
-        rs.simulate(WALK, 1.0, 0.0, RESET, paths=100_000, threads=threads) for threads in (1, 2)
-    )
-    assert (one.times == two.times).all()
-    print("\nbits for one and two threads: the same")
-    many = rs.simulate(WALK, 1.0, 0.0, RESET, paths=4_000_000)
-    coarse = rs.simulate(WALK, 1.0, 0.0, RESET, paths=100_000, scheme="euler", step=dt)
-    for name, S in (("default, 4e6 paths", many), (f"plain Euler at {dt:g}, 1e5 paths", coarse)):
-        print(f"bias, {name}: {S.mean() / MEAN - 1:+.3%} +- {S.stderr() / MEAN:.3%}")
+    else:
+        print("JAX, ssm-simulators, brian2, ...: left out (--peers names a Python that has them)")
+    result["J1 path"] = one_path(options.rounds, result["J1 step"], generator)
+    result["J2"] = double_well(options.rounds, generator)
+    result["two threads"] = two_threads(options.rounds)
     if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(result, indent=1) + "\n")
 
 

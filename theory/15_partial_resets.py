@@ -263,12 +263,12 @@ def picture() -> Figure:
     left.set(xlabel="reset rate  $r\\,L^2/D$", ylabel="mean passage time  $E[T]\\,D/L^2$")
     left.set_title("No drift: nearer at each reset", fontsize=10)
     left.legend(fontsize=8, frameon=False)
-    factors = np.linspace(0.0, 0.97, 60)
-    for peclet, colour in zip((-2.0, -1.0, 0.0, 1.0, 2.0), shades, strict=True):
+    factors = np.linspace(0.0, 0.95, 60)
+    for peclet, colour in zip((-1.0, -0.5, 0.0, 1.0, 2.0), shades, strict=True):
         law = rs.first_passage(rs.DriftDiffusion(-2.0 * peclet, 1.0), 1.0, 0.0)
         means = [law.under(rs.Poisson(2.0, partial=float(a))).mean() for a in factors]
         right.plot(factors, means, color=colour, lw=1.8, label=f"Pe = {peclet:g}")
-    right.set(yscale="log", xlim=(0, 0.97))
+    right.set(yscale="log", xlim=(0, 0.95), ylim=(0.15, 60))
     right.set(xlabel="kept share of the distance  $a$", ylabel="mean passage time  $E[T]\\,D/L^2$")
     right.set_title("Two resets a diffusion time, $r L^2/D = 2$", fontsize=10)
     right.legend(fontsize=8, frameon=False)

@@ -52,6 +52,8 @@ class Clock:
         The time a reset takes: a number, or NaN and a table.
     partial : float or None
         Factor of a partial reset.
+    look_first : bool
+        Whether an arrival at the very time of a reset counts, in discrete time.
     """
 
     code: int
@@ -61,6 +63,7 @@ class Clock:
     table: Array = field(default_factory=lambda: NO_TABLE)
     lost: tuple[float, Array] = (0.0, NO_TABLE)
     partial: float | None = None
+    look_first: bool = False
 
     @property
     def numbers(self) -> Array:
@@ -245,6 +248,7 @@ def clock_of(protocol: object | None) -> Clock:
     clock = row(protocol)
     if not math.isfinite(clock.mean):
         return NEVER
+    clock = replace(clock, look_first=bool(np.all(protocol.wins(np.ones(1), np.ones(1)))))
     lost = protocol.lost
     if lost.none:
         return clock

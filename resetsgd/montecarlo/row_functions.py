@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numba
@@ -87,39 +88,72 @@ def compiled(
     rows = getattr(function, "rows", None)
     if rows is not None:
         plain = rows
-        numbers = np.asarray(function.numbers, dtype=np.float64)  # type: ignore[attr-defined]
+        numbers = np.array(function.numbers, dtype=np.float64)  # type: ignore[attr-defined]
     else:
         plain, numbers = function, NO_NUMBERS
     if settings.DISABLE_JIT:
         return RowFunction(
             _interpreted(plain, rows is not None, inplace, sign, shift, differences), numbers
         )
-    jitted = vectorised(plain)
-    if not is_jitted(jitted):  # an object that can be called
-        raise DomainError(name, function, "a plain Python function")
-    real = numba.from_dtype(np.dtype(dtype))
-    pointer = types.CPointer(real)
-    signature = types.void(pointer, pointer, types.CPointer(types.float64))
+    kind = "rows" if rows is not None else "differences" if differences else "call"
     try:
-        if rows is not None:
-            block = _by_rows(jitted, dimension, outputs, len(numbers))
-        elif differences:
-            _returned(jitted, types.Array(types.float64, 1, "C"))
-            block = _by_differences(jitted, dimension)
-        elif inplace:
-            block = _in_place(jitted, dimension, outputs)
-        else:
-            given = _returned(jitted, types.Array(types.float64, 1, "C"))
-            single = isinstance(given, (types.BaseTuple, types.Number, types.Boolean))
-            make = _by_columns if single else _by_paths
-            block = make(jitted, dimension, outputs)
-        if sign != 1.0 or shift != 0.0:
-            block = _changed(block, outputs, sign, shift)
-        made = numba.cfunc(signature, error_model="numpy")(block)
+        made = _made(
+            plain, _seen_by(plain), kind, inplace, dimension, np.dtype(dtype).name, outputs,
+            len(numbers), sign, shift,
+        )  # fmt: skip
     except NumbaError as error:
         allowed = f"a function that numba can compile: {reason(error)}"
         raise DomainError(name, function, allowed) from None
     return RowFunction(made.address, numbers, made)
+
+
+@lru_cache(maxsize=64)
+def _made(
+    function: Any, seen: Any, kind: str, inplace: bool, dimension: int, dtype: str, outputs: int,
+    count: int, sign: float, shift: float,
+) -> Any:  # fmt: skip
+    """The C function; remembered for as long as what the function sees around it is the same."""
+    jitted = vectorised(function)
+    if not is_jitted(jitted):  # an object that can be called
+        python = lambda x: function(x)  # noqa: E731
+        jitted = numba.njit(error_model="numpy")(python)
+    pointer = types.CPointer(numba.from_dtype(np.dtype(dtype)))
+    if kind == "rows":
+        block = _by_rows(jitted, dimension, outputs, count)
+    elif kind == "differences":
+        block = _by_differences(jitted, dimension)
+    elif inplace:
+        block = _in_place(jitted, dimension, outputs)
+    else:
+        given = _returned(jitted, types.Array(types.float64, 1, "C"))
+        single = isinstance(given, (types.BaseTuple, types.Number, types.Boolean))
+        block = (_by_columns if single else _by_paths)(jitted, dimension, outputs)
+    if sign != 1.0 or shift != 0.0:
+        block = _changed(block, outputs, sign, shift)
+    signature = types.void(pointer, pointer, types.CPointer(types.float64))
+    return numba.cfunc(signature, error_model="numpy")(block)
+
+
+def _seen_by(function: Any, depth: int = 3) -> Any:
+    """What a function reads from around it: numba compiles it in, so a change means a new one."""
+    function = getattr(function, "py_func", function)
+    code = getattr(function, "__code__", None)
+    if code is None or depth == 0:
+        return id(function)
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    names = [name for name in code.co_names if name in function.__globals__]
+    values = cells + [function.__globals__[name] for name in names]
+
+    def key(value: Any) -> Any:
+        if isinstance(value, (bool, int, float, complex, str, bytes)):
+            return value
+        if isinstance(value, np.ndarray):
+            return value.shape, value.dtype.str, value.tobytes()
+        if isinstance(value, (tuple, list)):
+            return tuple(key(item) for item in value)
+        return _seen_by(value, depth - 1)
+
+    return tuple(key(value) for value in values)
 
 
 def _arguments(name: str, function: Any) -> int:

@@ -61,15 +61,16 @@ def mover_of(
         factor = triangle * np.where(np.diag(triangle) < 0, -1.0, 1.0)
     else:
         scale = np.sqrt(np.broadcast_to(np.asarray(process.diffusivity), d))
+    # Copies: numba compiles anew for arrays that are read-only.
     mover = Mover(
         drift.address,
         drift.numbers,
         spread.address,
         spread.numbers,
         noise,
-        np.ascontiguousarray(scale, dtype),
-        np.ascontiguousarray(factor, dtype),
-        np.zeros((1, 1), dtype) if covariance is None else np.ascontiguousarray(covariance, dtype),
+        np.array(scale, dtype),
+        np.array(factor, dtype, order="C"),
+        np.zeros((1, 1), dtype) if covariance is None else np.array(covariance, dtype, order="C"),
         0.0 if process.friction is None else process.friction,
         scheme == "heun" and process.friction is None,
     )
@@ -103,8 +104,7 @@ def aim_of(
     address, numbers = _nowhere(), none
     if code == codes.FUNCTION:
         function = target.function or process.potential
-        if function is None:
-            raise DomainError("target", target.kind, "a level of a function, or give potential=")
+        assert function is not None  # distances() has seen to it
         sign, shift = (1.0, -target.low) if target.kind == "level" else (-1.0, 0.5)
         made = compiled(
             "target", function, d, dtype, at=starts[0], outputs=1, sign=sign, shift=shift
@@ -121,7 +121,7 @@ def aim_of(
         if code in (codes.BALL, codes.OUTSIDE):
             across = float(np.max(np.asarray(process.diffusivity)))
     aim = Aim(
-        code, address, numbers, np.ascontiguousarray(vector, dtype), low, high, across, bridge
+        code, address, numbers, np.array(vector, dtype), low, high, across, bridge
     )
     return aim, owners
 
@@ -138,8 +138,13 @@ def distances(process: Langevin, target: Target, places: Array) -> Array:
     d = process.dimension
     if target.kind in ("level", "predicate"):
         function = target.function or process.potential
-        assert function is not None
-        values = np.array([float(function(place)) for place in places])
+        if function is None:
+            raise DomainError("target", target.kind, "a level of a function, or give potential=")
+        try:
+            values = np.array([float(function(np.array(place))) for place in places])
+        except Exception as error:
+            allowed = f"made of a function of a vector that gives one number; it raises {error!r}"
+            raise DomainError("target", target.kind, allowed) from None
         return values - target.low if target.kind == "level" else 0.5 - values
     vector = target.direction(d)
     if target.kind in ("ball", "outside"):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from resetsgd.errors import DomainError
-from resetsgd.montecarlo.motions import line
+from resetsgd.montecarlo.motions import events, line
 from resetsgd.montecarlo.motions.drift_diffusion import drift_diffusion
 from resetsgd.montecarlo.motions.langevin import SpacePlaces, langevin
 from resetsgd.montecarlo.motions.places import Places
@@ -23,6 +23,9 @@ from resetsgd.processes import (
     Landscape,
     LinearTrap,
     OrnsteinUhlenbeck,
+    QuadraticSGD,
+    RandomWalk,
+    Telegraph,
 )
 from resetsgd.processes.langevin import Langevin
 
@@ -34,6 +37,9 @@ PROCESSES: dict[type, Callable[[Any, Any], Motion]] = {
     OrnsteinUhlenbeck: line.ornstein_uhlenbeck,
     LinearTrap: line.linear_trap,
     Bessel: line.bessel,
+    Telegraph: events.telegraph,
+    RandomWalk: events.random_walk,
+    QuadraticSGD: events.quadratic_sgd,
     Langevin: langevin,
 }
 """Process -> the motion it makes between its places."""

@@ -1,4 +1,4 @@
-"""What every public number of a passage time keeps to: a value, ``inf``, or a refusal; never NaN."""
+"""Public numbers of a passage time are checked: a value, ``inf`` or a refusal, and never NaN."""
 
 from __future__ import annotations
 

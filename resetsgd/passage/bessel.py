@@ -24,8 +24,9 @@ from resetsgd.passage.bessel_functions import (
     ratio_i,
     ratio_k,
 )
+from resetsgd.passage.bessel_means import log_mean_inside, mean_inside, mean_outside, steep
 from resetsgd.passage.closed import Closed, scale_of_means
-from resetsgd.passage.elementary import each, ordinary, slope
+from resetsgd.passage.elementary import each, slope
 from resetsgd.passage.inversion import invert
 from resetsgd.passage.placed import Placed
 from resetsgd.passage.sided import InverseTable
@@ -118,7 +119,7 @@ class BesselPassage(Placed, Closed):
         self._D = np.broadcast_to(np.asarray(process.diffusivity), shape)
         self._nu = np.broadcast_to(1.0 - 0.5 * d, shape)
         parts = 0.5 * self._d, self._D, self._r, self._a
-        self._parts = parts if shape else tuple(map(float, parts))
+        self._parts: Any = parts if shape else tuple(map(float, parts))
         low, high = np.minimum(self._r, self._a), np.maximum(self._r, self._a)
         with np.errstate(divide="ignore", over="ignore"):
             close = high < 2.0 * np.where(low > 0, low, -1.0)
@@ -272,8 +273,13 @@ class BesselPassage(Placed, Closed):
     def mean_exponential(self, rate: Any) -> Any:
         """Mean under exponential waiting times; from inside not through the transform."""
         if self._inward.any():
+            if type(rate) is float and not self._shape:
+                half, D, r, a = self._parts
+                near = mean_outside(1.0 - half, D, r - a, a, float(self._log_ratio), rate)
+                if near == near:
+                    return near
             return super().mean_exponential(rate)
-        value, known = each(_mean_inside, *self._parts, rate), True
+        value, known = each(mean_inside, *self._parts, rate), True
         if type(value) is not float:
             known = ~np.isnan(value)
         return value if np.all(known) else np.where(known, value, super().mean_exponential(rate))
@@ -289,7 +295,7 @@ class BesselPassage(Placed, Closed):
         if self._inward.any():
             return super().slope_exponential(rate)
         rate = np.asarray(rate, dtype=np.float64)
-        value = slope(_log_mean_inside, *self._parts, rate)
+        value = slope(log_mean_inside, *self._parts, rate)
         far = np.isnan(value)
         if not far.any():
             return value
@@ -309,8 +315,8 @@ class BesselPassage(Placed, Closed):
             low, high = special.ive(half - 1.0, near), special.ive(half - 1.0, edge)
             # (2h - 1) and (2h - 3) of the expansion in 1/z, whose constant drops out
             curl = (2.0 * half - 1.0) * (2.0 * half - 3.0) / 8.0
-            rise = _steep(half, near, low, inner, curl)
-            fall = 0.5 * (_steep(half, edge, high, outer, curl) - rise)
+            rise = steep(half, near, low, inner, curl)
+            fall = 0.5 * (steep(half, edge, high, outer, curl) - rise)
             log_f = np.log(low / high) + near - edge + (half - 1.0) * math.log(a / r)
             value = fall / -np.expm1(np.where(outer > edge, -np.inf, log_f)) - 1.0
             if np.isfinite(value).all():
@@ -407,36 +413,3 @@ def _integral(ratio: Any, order: Any, low: Any, width: Any, count: int) -> Any:
     weights = np.tile(0.5 * _WEIGHTS, count).reshape(place.shape)
     z = low * np.exp(width / count * place)
     return np.sum(weights * z * ratio(order, z), axis=0) * (width / count)
-
-
-def _steep(half: Any, z: Any, scaled: Any, full: Any, curl: Any) -> Any:
-    """z I_h(z)/I_(h-1)(z), by its expansion beyond z."""
-    value = z * special.ive(half, z) / scaled
-    return np.where(full > z, full - (half - 0.5) + curl / full, value)
-
-
-def _mean_inside(half: Any, D: Any, r: Any, a: Any, rate: Any) -> Any:
-    """Mean under exponential waiting times from inside, or NaN where k a is above 40.
-
-    (a² - r²)/4D times the divided difference of 0F1(h; q) between q = k² a²/4 and k² r²/4, over its
-    value at the latter: sums of positive terms, term by term from the last.
-    """
-    k = rate / D
-    inner, outer = 0.25 * r * (k * r), 0.25 * a * (k * a)
-    usual = outer.real < 400.0
-    ordinary(usual)
-    most = outer if type(outer) is float else np.max(outer.real, where=usual, initial=0.0)
-    value, slope = 0.0 * outer + 1.0, 0.0 * outer
-    for j in range(int(3.0 * math.sqrt(most)) + 24, 0, -1):
-        weight = 1.0 / ((half + (j - 1)) * j)
-        slope = weight * (outer * slope + value)
-        value = 1.0 + weight * inner * value
-    mean = 0.25 * (a - r) * ((a + r) / D) * (slope / value)
-    # where the distance leaves float64 the transform knows better
-    usual = usual & (mean.real > 1e-290) & (mean.real < 1e290)
-    return mean if ordinary(usual) else np.where(usual, mean, np.nan)
-
-
-def _log_mean_inside(*parts: Any) -> Any:
-    """Its logarithm, for complex rates."""
-    return np.log(_mean_inside(*parts))

@@ -179,8 +179,9 @@ def few_coins(trial_fixed: Callable[[Any, Any], Any], rise: Any, step: Any, s: A
 
     The number of coins up to a reset is k with probability (1-q) q^(k-1), q = exp(-rise).
     """
-    rise, step, s = np.broadcast_arrays(rise, step, s)
-    k = np.arange(1.0, 12.0).reshape(-1, *(1,) * rise.ndim)
+    if np.ndim(step) or np.ndim(s):  # else the trials are the same for every coin
+        rise, step, s = np.broadcast_arrays(rise, step, s)
+    k = np.arange(1.0, 12.0).reshape(-1, *(1,) * np.ndim(rise))
     trial = trial_fixed(k * step, s)
     log_weight = np.log(-np.expm1(-rise)) - (k - 1) * rise
     spent = trial.log_success + trial.log_mean
@@ -230,7 +231,7 @@ def lattice(log_laplace: Callable[[Any], Any], rise: Any, step: Any, s: Any) -> 
     w = s * step
     duration = growth / rise * one_minus / centre + step * growth * _tail(rise, w)
     real = not (np.iscomplexobj(rise) or np.iscomplexobj(s))
-    first, block = 1, 64
+    first, block = 1, 8
     while True:
         m = np.arange(first, first + block).reshape(-1, *(1,) * rise.ndim)
         added_success: Any = 0.0
@@ -250,7 +251,7 @@ def lattice(log_laplace: Callable[[Any], Any], rise: Any, step: Any, s: Any) -> 
         if largest < 1e-17:
             return log_head + np.log(success), np.log(duration)
         # blocks double, but never hold more than about 2^20 terms at once
-        first, block = first + block, min(2 * block, max(64, 2**20 // max(rise.size, 1)))
+        first, block = first + block, min(2 * block, max(8, 2**20 // max(rise.size, 1)))
         if first > _MOST_TERMS:
             raise NotConverged(
                 f"step = {float(np.max(step)):g}: the sum over coins did not converge; coins this"

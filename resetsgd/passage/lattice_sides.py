@@ -92,7 +92,7 @@ class LatticeOneSide(LatticeTime):
 
     def __init__(self, given: LatticeGiven) -> None:
         super().__init__(given.step)
-        self.given = given
+        self._law = given
         whole, name = given.whole, given.name
         self._log_chance, self._error = whole._chances[name]
         other = whole._chances[_SIDES[name == "lower"]][0]
@@ -100,29 +100,27 @@ class LatticeOneSide(LatticeTime):
         self._surely = bool(np.all(self._log_chance == 0))
 
     def __repr__(self) -> str:
-        return f"{self.given.whole!r}.side({self.given.name!r})"
+        return f"{self._law.whole!r}.side({self._law.name!r})"
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the starts."""
-        return self.given.shape
+        return self._law.shape
 
     def _certain(self) -> tuple[bool, bool]:
         return self._surely, self._surely
 
     @QUIET
     def _generate(self, u: Array) -> tuple[Array, Array, Array]:
-        log_given, minus, error = self.given._generate(u)
+        log_given, minus, error = self._law._generate(u)
         if self._surely:
             return log_given, minus, error
         value = self._missing + np.exp(self._log_chance) * minus
         return log_given + self._log_chance, value, error + self._error
 
 
-class _TwoEnded(Sided):
+class _TwoEnded(OperatorPassage, Sided):
     """The ends of a walk in an interval, by two discretisations."""
-
-    _pair: tuple[Transfer, Transfer]
 
     def _at_side(self, transfer: Transfer, side: str) -> tuple[Array, Array]:
         """Chances to leave at a side in one step, from the nodes and from the starts."""
@@ -132,12 +130,12 @@ class _TwoEnded(Sided):
 
     @cached_property
     @QUIET
-    def _ways(self) -> dict[str, tuple[Any, Any]]:
+    def _ways(self) -> dict[str, list[tuple[Transfer, Array]]]:
         """For each side and discretisation: the conditional chain, and the chance of it."""
         return {
-            side: tuple(conditioned(one, *self._at_side(one, side)) for one in self._pair)
+            side: [conditioned(one, *self._at_side(one, side)) for one in self._pair]
             for side in _SIDES
-        }  # type: ignore[return-value]
+        }
 
     @cached_property
     @QUIET

@@ -183,7 +183,9 @@ class LawTable:
             done |= np.all(np.abs(value) <= noise, axis=0) | (half < 1e-7)
             use_log = clear & straight
             coefficients = np.where(use_log, logs, plain)
-            coefficients[:, np.all(np.abs(value) <= noise, axis=0)] = 0.0
+            nothing = np.all(np.abs(value) <= noise, axis=0)
+            coefficients[:, nothing] = 0.0
+            value = np.where(nothing, 0.0, value)
             found.append((low[done], high[done], coefficients[:, done], use_log[done], value[:, done]))
             made += int(done.sum())
             low, high = low[~done], high[~done]
@@ -221,6 +223,9 @@ class LawTable:
         tail = self.rest / self.fall if self.rest > 0 else 0.0
         # P(t < T < inf) at the left end of each panel
         self.later = np.append(np.cumsum(areas[::-1])[::-1], 0.0) + tail
+        alive = np.flatnonzero(np.any(self._values != 0, axis=1) & (self.later[:-1] > 1e-17))
+        self.over = float(self.edges[alive[-1] + 1]) if alive.size else self.high
+        """Log time by which all have come that ever do, within float64."""
         self.never = 1.0 - self.arrive if self._log_arrive < 0 else 0.0
         self.error = abs(self.later[0] / self.arrive - 1.0)
         mean = float(np.asarray(self.free.mean()))

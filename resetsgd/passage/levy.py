@@ -45,8 +45,8 @@ class LevyPassage(LatticeTime):
     target in units of c, the generating function at z = exp(-u) is
 
     .. math:: G = \sqrt{1-z}\,\int_0^\infty e^{-kx}\,\rho(k)\,\frac{dk}{k}, \qquad
-       \rho = \frac{1}{\pi \varphi(k)}\,\mathrm{Im}\,\frac{1}{1 - z \exp(-k^\alpha e^{-i\pi\alpha/2})},
-       \qquad
+       \rho = \frac{1}{\pi \varphi(k)}\,\mathrm{Im}\,
+       \frac{1}{1 - z \exp(-k^\alpha e^{-i\pi\alpha/2})}, \qquad
        \log\varphi(k) = -\frac{k}{\pi}\int_0^\infty \frac{\log(1 - z e^{-q^\alpha})}{k^2+q^2}\,dq,
 
     and :math:`1 - G = \sqrt{1-z}\,[1 + \int (1-e^{-kx}) \rho\,dk/k]`.
@@ -131,7 +131,7 @@ class LevyPassage(LatticeTime):
         """Step in log k: the next poles of the integrand are off the axis by at least so much."""
         a = self._alpha
         off = (0.5 * np.pi * (1.0 - a) - 0.15 / (_POLES + 1)) / a
-        return float(min(0.1, 2.0 * np.pi * off / 38.0))
+        return float(min(0.15 if a < 0.4 else 0.1, 2.0 * np.pi * off / 38.0))
 
     @QUIET
     def _generate(self, u: Array) -> tuple[Array, Array, Array]:
@@ -174,7 +174,7 @@ class LevyPassage(LatticeTime):
         low = min(float(np.log(np.abs(u)).min()) / a, -float(log_x.max())) - _LEFT / a
         high = float(np.log(_LEFT / np.cos(0.5 * np.pi * a))) / a
         count = int(np.ceil((high - low) / step)) + 1
-        v: Array = low + step * np.arange(count)
+        v = np.asarray(low + step * np.arange(count), dtype=np.float64)
         log_phi = self._log_factor(u, v, step)
         power = np.exp(a * v)
         turn = np.exp(-0.5j * np.pi * a)

@@ -20,8 +20,8 @@ from resetsgd.processes.random_walk import RandomWalk
 __all__ = ["QuadraticSGDPassage", "RadialPassage", "passage"]
 
 _SUPPORTED = (
-    "one-dimensional, or isotropic (H = h I, C = c I): only then is what reaches the target a Markov"
-    " chain of its own; simulate the other cases"
+    "one-dimensional, or isotropic (H = h I, C = c I): only then is what reaches the target a"
+    " Markov chain of its own; simulate the other cases"
 )
 
 

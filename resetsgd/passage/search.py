@@ -10,23 +10,23 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.polynomial import chebyshev
-from scipy.optimize import brentq, minimize_scalar
+from scipy.optimize import minimize_scalar
 
 from resetsgd import domain
 from resetsgd.domain import Array
 from resetsgd.errors import DomainError
+from resetsgd.passage.crossing import solve
 from resetsgd.protocols import Protocol
 
 if TYPE_CHECKING:
     from resetsgd.passage.base import PassageTime
     from resetsgd.passage.optimum import Optimum
 
-__all__ = ["Curve", "Local", "local_minima", "log_mean_of", "outer", "solve"]
+__all__ = ["Curve", "Local", "local_minima", "log_mean_of", "outer"]
 
 # Frequencies searched, in units of 1/timescale: dense where minima are, and far to both sides, for
 # a rate may vanish at a transition or belong to a rare, fast part of the law. A transform is
@@ -250,115 +250,6 @@ def _brackets(signs: Any) -> tuple[list[tuple[Any, Any, Any]], Any]:
         found.append((np.where(exists, left, 0), np.where(exists, right, 0), exists))
     seen = np.argmax(signs != 0, axis=0)
     return found, np.take_along_axis(signs, seen[None], 0)[0] < 0
-
-
-def solve(
-    function: Callable[[Any], Any],
-    low: Any,
-    high: Any,
-    known: tuple[list[float], list[float]] | None = None,
-) -> Any:
-    """Where a function turns from negative to positive between two positive numbers.
-
-    One pair of numbers by inverse interpolation on a few points at a time, which cost as much as
-    one, the first of them ``known`` if they are; arrays by bisection with regula falsi (Illinois).
-    """
-    if np.ndim(low) == 0:
-        low, high = float(low), float(high)
-        if low == high:
-            return low
-        if known is None:
-            x = low * (high / low) ** _PARTS
-            x[-1] = high
-            known = x.tolist(), np.asarray(function(x), dtype=np.float64).tolist()
-        xs, ys = known
-        for around in (1e-4, 1e-8, 1e-12, 0.0):
-            place = next((i for i, y in enumerate(ys) if y >= 0 and xs[i] > low), 0) - 1
-            if place < 0 or not ys[place] < 0:
-                return low if abs(ys[0]) < abs(ys[-1]) else high
-            base = xs[place]
-            guess = base * math.exp(_inverted([math.log(x / base) for x in xs], ys, place))
-            low, high = base, xs[place + 1]
-            # between neighbours so near each other the interpolation is exact to rounding
-            if high - low <= 1e-3 * low or around == 0.0:
-                break
-            inner = [z for z in (guess * (1.0 + around * _AROUND)).tolist() if low < z < high]
-            xs = [low, *inner, high]
-            ys = [ys[place], *np.asarray(function(np.array(inner))).tolist(), ys[place + 1]]
-        if high - low <= 1e-3 * low:
-            return guess
-        ends = float(function(low)), float(function(high))
-        if not ends[0] < 0 < ends[1]:
-            return guess
-        return float(brentq(function, low, high, xtol=5e-324, rtol=1e-15))
-    a, b = np.array(low, dtype=np.float64), np.array(high, dtype=np.float64)
-    fa, fb = np.asarray(function(a), np.float64), np.asarray(function(b), np.float64)
-    fa, fb = fa.copy(), fb.copy()
-    open_ = (fa < 0) & (fb > 0)
-    best = np.where(open_, a, np.where(np.abs(fa) <= np.abs(fb), a, b))
-    last = np.zeros(a.shape, dtype=np.int8)
-    for step in range(80):
-        share = np.where(open_, fa / (fa - fb), 0.5)
-        share = np.where(np.isfinite(share) & (share > 0) & (share < 1), share, 0.5)
-        if step % 8 == 7:
-            share = np.full(a.shape, 0.5)
-        x = np.where(open_, a + share * (b - a), best)
-        fx = np.asarray(function(x), np.float64)
-        under, over = open_ & (fx < 0), open_ & (fx > 0)
-        best = np.where(open_, x, best)
-        closed = open_ & ((fx == 0) | ~np.isfinite(fx))
-        # Illinois: the end that stays twice counts half
-        fb = np.where(under & (last < 0), 0.5 * fb, fb)
-        fa = np.where(over & (last > 0), 0.5 * fa, fa)
-        moved = np.where(under, x - a, np.where(over, b - x, 0.0))
-        a, fa = np.where(under, x, a), np.where(under, fx, fa)
-        b, fb = np.where(over, x, b), np.where(over, fx, fb)
-        last = np.where(under, -1, np.where(over, 1, last)).astype(np.int8)
-        narrow = (b - a <= 4e-16 * b) | (np.abs(moved) <= 1e-16 * x)
-        open_ = open_ & ~closed & ~narrow
-        if not open_.any():
-            break
-    return best
-
-
-_PARTS = np.linspace(0.0, 1.0, 10)
-"""Where a bracket is looked at first, in its logarithm."""
-_AROUND = np.array([-30.0, -10.0, -3.0, -1.0, -0.3, 0.3, 1.0, 3.0, 10.0, 30.0])
-"""Where around a guess, in units of its error."""
-
-
-def _inverted(x: list[float], y: list[float], place: int) -> float:
-    """The zero between two points, by inverse interpolation on six; else of a polynomial."""
-    first = min(max(place - 2, 0), max(len(x) - 6, 0))
-    base, ys = x[place], y[first : first + 6]
-    width = x[place + 1] - base
-    if all(one < other for one, other in pairwise(ys)):
-        total = 0.0
-        for i, own in enumerate(ys):
-            weight = x[first + i] - base
-            for j, other in enumerate(ys):
-                if j != i:
-                    weight *= other / (other - own)
-            total += weight
-        if 0.0 <= total <= width:
-            return base + total
-    # divided differences on eight points
-    first = min(max(place - 3, 0), max(len(x) - 8, 0))
-    xs, newton = x[first : first + 8], y[first : first + 8]
-    for order in range(1, len(xs)):
-        for i in range(len(xs) - 1, order - 1, -1):
-            newton[i] = (newton[i] - newton[i - 1]) / (xs[i] - xs[i - order])
-
-    def polynomial(z: float) -> float:
-        value = newton[-1]
-        for c, node in zip(newton[-2::-1], xs[-2::-1], strict=True):
-            value = value * (z - node) + c
-        return value
-
-    low, high = polynomial(base), polynomial(base + width)
-    if not low < 0.0 < high:  # rounding at an end
-        return base - y[place] / (y[place + 1] - y[place]) * width
-    return float(brentq(polynomial, base, base + width, xtol=1e-7 * width))
 
 
 def _by_values(curve: Curve, grid: Array) -> tuple[list[Local], Any]:

@@ -194,7 +194,9 @@ class Sided(PassageTime):
         """P(T > t | side), by Laplace inversion, absolute error about 1e-11."""
         self._smoothly()
         t = np.broadcast_to(t, np.broadcast_shapes(t.shape, self.shape))
-        late = steep.survival(partial(self._log_laplace_given, side), t, self.given(side)._inverting)
+        late = steep.survival(
+            partial(self._log_laplace_given, side), t, self.given(side)._inverting
+        )
         value = np.clip(late, 0.0, 1.0)
         return np.where(t == 0, 1.0, np.where(np.isinf(t), 0.0, value))
 

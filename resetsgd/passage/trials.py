@@ -170,6 +170,10 @@ def lattice(free: PassageTime, log_keep: Any, step: Any, s: Any = 0.0) -> Trial:
     if never.all():
         return free.trial_exponential(np.zeros(never.shape), s)
     rise, step = np.where(never, 1.0, -log_keep), np.asarray(step)
+    summed = None if np.any(s) or np.ndim(step) else _summed_coins(free, log_keep, never, step)
+    if summed is not None:
+        log_success, log_duration = summed
+        return unless_endless(free, Trial(log_success, log_duration - log_success), never, s)
     log_success: Any = 0.0
     log_duration: Any = 0.0
     if rare.any():
@@ -180,6 +184,15 @@ def lattice(free: PassageTime, log_keep: Any, step: Any, s: Any = 0.0) -> Trial:
         log_success = np.where(rare, log_success, summed[0])
         log_duration = np.where(rare, log_duration, summed[1])
     return unless_endless(free, Trial(log_success, log_duration - log_success), never, s)
+
+
+def _summed_coins(free: PassageTime, log_keep: Any, never: Any, step: Any) -> Any:
+    """Coin by coin from a table of the law, if it has one that ends; else None."""
+    from resetsgd.passage.coin_sums import coin_sums
+    from resetsgd.passage.law_table import tabulated
+
+    sums = coin_sums(tabulated(free), float(step))
+    return None if sums is None else sums.trial(np.where(never, -1.0, log_keep))
 
 
 def unless_endless(free: PassageTime, trial: Trial, endless: Any, s: Any) -> Trial:

@@ -121,7 +121,7 @@ def is_inverted(free: PassageTime) -> bool:
 
     if isinstance(free, Restarted):
         return free.smooth or is_inverted(free.free)
-    return free.tail_resolved > 0
+    return free.tail_resolved > 0 and not isinstance(free, Fronted)
 
 
 class _Pair:

@@ -65,6 +65,7 @@ FREE: dict[str, Callable[[], PassageTime]] = {
     "walk given the side": lambda: rs.first_passage(
         rs.RandomWalk(stats.norm(0.0, 0.8)), 1.0, (0.0, 3.0)
     ).given("upper"),
+    "flight": lambda: rs.first_passage(rs.RandomWalk(stats.levy_stable(0.5, 0.0)), 1.0, 0.0),
     "discrete sgd": lambda: rs.first_passage(rs.QuadraticSGD(1.0, 1.0, 0.3), 1.2, 0.5),
     "observed": lambda: rs.observed(np.random.default_rng(4).gamma(0.7, 2.0, 300)),
 }
@@ -82,11 +83,11 @@ PROTOCOLS: dict[str, Callable[[], rs.Protocol]] = {
 }
 """One member of each family."""
 
-DISCRETE = {"walk", "walk two ends", "walk given the side", "discrete sgd"}
+DISCRETE = {"walk", "walk two ends", "walk given the side", "flight", "discrete sgd"}
 """In whole steps."""
 ATOMS = DISCRETE | {"observed", "telegraph", "telegraph interval"}
 """Laws with times of positive probability."""
-INFINITE = {"drift away", "no drift", "one side", "ball from outside", "telegraph"}
+INFINITE = {"drift away", "no drift", "one side", "ball from outside", "telegraph", "flight"}
 """Of infinite mean."""
 
 

@@ -100,7 +100,7 @@ def test_a_wrong_wall_is_called_a_wall(process, wall):
      "protocol", "a protocol class"),
     (lambda: rs.critical(lambda x: SINGLE, 1.0, 2.0, protocol=rs.Poisson(1.0)),
      "protocol", "a protocol class"),
-    (lambda: SINGLE.splitting(), "target", "target=(low, high)"),
+    (SINGLE.splitting, "target", "target=(low, high)"),
     (lambda: SINGLE.given("lower"), "target", "target=(low, high)"),
     (lambda: SINGLE.under(rs.Poisson(1.0)).side("upper"), "target", "target=(low, high)"),
 ])  # fmt: skip

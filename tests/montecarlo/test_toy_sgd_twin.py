@@ -161,7 +161,7 @@ CASES: dict[str, tuple[Any, Any, Any, dict[str, Any]]] = {
         LINEAR, rs.Reaches("clean_loss", below=0.1), ZERO,
         {
             "momentum": 0.8, "weight_decay": 0.02, "schedule": (1.0, 0.5, 0.25),
-            "protocol": rs.Sharp(20.0), "look_every": 3,
+            "protocol": rs.Sharp(12.0), "look_every": 3,
         },
     ),
     "different rows": (
@@ -188,7 +188,7 @@ CASES: dict[str, tuple[Any, Any, Any, dict[str, Any]]] = {
     ),
     "resets by loss": (
         LINEAR, rs.Reaches("distance", below=0.25), ZERO,
-        {"protocol": rs.LossResets([0.1, 0.3, 0.5], [0.3, 0.0, 0.1], every=2)},
+        {"protocol": rs.LossResets([0.1, 0.3, 0.5], [0.3, 0.1, 0.2], every=2)},
     ),
     "logistic": (
         LOGISTIC, rs.Reaches("clean_loss", below=0.5), np.zeros(5),

@@ -181,7 +181,7 @@ def test_wrong_arguments_are_named(d, r0, a, name):
     with pytest.raises(rs.DomainError, match=name):
         passage(d, r0, a)
     with pytest.raises(rs.DomainError, match="target"):
-        rs.first_passage(rs.Bessel(3.0, 1.0), start=1.0, target=(0.5, 2.0))
+        rs.first_passage(rs.Bessel(3.0, 1.0), start=1.0, target=(0.0, 2.0))
 
 
 @pytest.mark.statistical(alpha=2e-9)

@@ -165,7 +165,7 @@ def test_arrays_and_wrong_arguments():
     with pytest.raises(rs.DomainError, match="start"):
         passage(1.0, 1.0)
     with pytest.raises(rs.DomainError, match="target"):
-        passage(0.5, (0.0, 1.0))
+        passage(0.5, (1.0, 0.0))
     with pytest.raises(rs.DomainError, match="diffusivity"):
         rs.LinearTrap(1.0, 0.0)
 

@@ -311,7 +311,7 @@ def test_what_is_not_resolved_raises() -> None:
         (lambda: walk(GAUSS, [1.0, -1.0]), "start"),
         (lambda: walk(GAUSS, 1.0, [0.0, 0.5]), "target"),
         (lambda: walk(stats.cauchy(1.0), 1.0), "jump"),
-        (lambda: walk(stats.levy_stable(0.7, 0.0), 1.0), "jump"),
+        (lambda: walk(stats.levy_stable(0.7, 0.0), 1.0, (0.0, 2.0)), "jump"),
         (lambda: walk(stats.levy_stable(1.5, 0.5), 1.0), "jump"),
         (lambda: rs.first_passage(rs.RandomWalk(GAUSS), 1.0, 0.0, wall=2.0), "wall"),
     ],

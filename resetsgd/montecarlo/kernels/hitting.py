@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import math
 
-from resetsgd.montecarlo.kernels.compiling import helper
+from resetsgd.montecarlo.kernels.compiling import helper, inlined
 
 __all__ = ["bridge_crosses", "bridge_probability", "inverse_of_inverse_gaussian", "within_bridge"]
 
 
-@helper
+@inlined
 def inverse_of_inverse_gaussian(m: float, half: float, z: float, u: float) -> float:
     """1/X of an inverse Gaussian X with mean 1/m and shape 1/(2 half), from a normal and a uniform.
 
@@ -28,9 +28,8 @@ def inverse_of_inverse_gaussian(m: float, half: float, z: float, u: float) -> fl
     """
     w = half * z * z
     q = m + w + math.sqrt(w) * math.sqrt(2.0 * m + w)  # one root of the product could overflow
-    if u * (q + m) <= q:
-        return q
-    return m / q * m
+    other = m / q * m  # both, for a wrong guess of the branch costs more than the division
+    return q if u * (q + m) <= q else other
 
 
 @helper

@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 
 from resetsgd.montecarlo.kernels.compiling import inlined, spliced
-from resetsgd.montecarlo.kernels.elementary import log32
+from resetsgd.montecarlo.kernels.elementary import log, log32
 from resetsgd.montecarlo.kernels.vectors import bits32, from_bits32, muladd, stack
 
 __all__ = [
@@ -143,7 +143,7 @@ def uniform(words: Any, lane: int) -> Any:
 @inlined
 def exponential(words: Any, lane: int) -> Any:
     """One standard exponential: -log of a uniform, from 1.1e-16 to 36.7."""
-    return -math.log(uniform(words, lane))
+    return -log(uniform(words, lane))
 
 
 @inlined

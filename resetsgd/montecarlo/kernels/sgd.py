@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from resetsgd.montecarlo.kernels.clocks import next_reset
-from resetsgd.montecarlo.kernels.compiling import inlined, kernel
+from resetsgd.montecarlo.kernels.compiling import helper, inlined, kernel
 from resetsgd.montecarlo.kernels.lanes import EVENTS, seed_lane, uniform
 from resetsgd.montecarlo.kernels.outcomes import ARRIVED, CENSORED, POSITION, RESETS, TIME
 from resetsgd.montecarlo.kernels.sgd_batches import BLOCK, seed_streams
@@ -140,10 +140,13 @@ class Outcome(NamedTuple):
     finals: Any
 
 
-@inlined
-def whole_step(when: float, step: int) -> int:
-    """The first step at or after a time, but after this step."""
-    return max(math.ceil(when), step + 1) if when < _FAR else _NEVER
+@helper
+def next_due(
+    events: Any, clock: Any, table: Any, resets: int, step: int, ticks: float
+) -> tuple[int, float]:
+    """The step of the next reset: the first at or after its time, but after this step; ticks."""
+    when, ticks = next_reset(events, 0, clock, table, resets, float(step), 0.0, ticks)
+    return (max(math.ceil(when), step + 1) if when < _FAR else _NEVER), ticks
 
 
 @inlined
@@ -168,7 +171,7 @@ def chance(levels: Any, chances: Any, value: float) -> float:
 
 @kernel
 def advance(
-    seed: int, plan: Plan, model: Model, problem: Problem, start: Start, work: Workspace,
+    seed: Any, plan: Plan, model: Model, problem: Problem, start: Start, work: Workspace,
     out: Outcome, first: int, budget: int,
 ) -> int:  # fmt: skip
     """Go on with the replicas; returns the steps made, fewer than the budget if none is left.
@@ -236,8 +239,7 @@ def advance(
                 counts[AT] = BLOCK  # no word left
                 for k in range(train):
                     order[k] = k
-            when, ticks = next_reset(events, 0, clock, table, 0, 0.0, 0.0, ticks)
-            due = whole_step(when, 0)
+            due, ticks = next_due(events, clock, table, 0, 0, ticks)
         else:
             limit = min(due, horizon) - step
             if limit > budget - used:
@@ -284,10 +286,7 @@ def advance(
                         for k in range(size):
                             gap = velocity[k] - home_velocity[k]
                             velocity[k] = home_velocity[k] + plan.partial * gap
-                    when, ticks = next_reset(
-                        events, 0, clock, table, resets, float(step), 0.0, ticks
-                    )
-                    due = whole_step(when, step)
+                    due, ticks = next_due(events, clock, table, resets, step, ticks)
                 continue
             if look != MISSED:
                 continue

@@ -107,7 +107,7 @@ class Scratch(NamedTuple):
 
 
 @inlined
-def slope(link: int, z: float, y: float) -> float:
+def slope(link: int, z: Any, y: Any) -> Any:
     """Derivative of the loss by the score."""
     if link == SQUARED:
         return z - y
@@ -117,7 +117,7 @@ def slope(link: int, z: float, y: float) -> float:
 
 
 @inlined
-def loss(link: int, z: float, y: float) -> float:
+def loss(link: int, z: Any, y: Any) -> Any:
     """Loss of one sample."""
     if link == SQUARED:
         return 0.5 * (z - y) * (z - y)
@@ -132,12 +132,11 @@ def scores(
     hidden: Any,
 ) -> None:  # fmt: skip
     """Scores of some rows; of a network also the inputs of its units, one row of them a unit."""
-    if units == 0:
-        dot_rows(inputs, width, rows, at, count, theta, 0, score, 0)
-    else:
-        stride = len(score)
-        for k in range(units):
-            dot_rows(inputs, width, rows, at, count, theta, k * width, hidden, k * stride)
+    stride, layers = len(score), max(units, 1)
+    for k in range(layers):  # one place for both models: it is compiled once
+        into = hidden if units > 0 else score
+        dot_rows(inputs, width, rows, at, count, theta, k * width, into, k * stride)
+    if units > 0:
         for b in range(count):
             total = 0.0
             for k in range(units):
@@ -154,19 +153,19 @@ def gradient(
 
     ``slopes`` are the slopes by the scores, ``hidden`` is what ``scores`` left there.
     """
-    if units == 0:
-        add_rows(inputs, width, rows, at, count, slopes, 0, scale, out, 0)
-    else:
-        stride = len(slopes)
-        for k in range(units):
+    stride, layers = len(slopes), max(units, 1)
+    for k in range(layers):
+        weights = slopes
+        if units > 0:
+            weights = weight
             above = theta[units * width + k]
             total = 0.0
             for b in range(count):
                 entry = hidden[k * stride + b]
                 weight[b] = slopes[b] * above if entry > 0.0 else 0.0
                 total += slopes[b] * max(entry, 0.0)
-            add_rows(inputs, width, rows, at, count, weight, 0, scale, out, k * width)
             out[units * width + k] += scale * total
+        add_rows(inputs, width, rows, at, count, weights, 0, scale, out, k * width)
 
 
 @inlined

@@ -48,6 +48,13 @@ if settings.DISABLE_JIT:
         chosen = matrix.reshape(-1, width)[rows[at : at + count]]
         out[out_at : out_at + count] = chosen @ vector[begin : begin + width]
 
+    def residual_rows(
+        matrix: Any, width: int, rows: Any, at: int, count: int, vector: Any, labels: Any, out: Any
+    ) -> None:
+        """``out[k]`` = row ``rows[at + k]`` times the vector, less the row's label."""
+        chosen = rows[at : at + count]
+        out[:count] = matrix.reshape(-1, width)[chosen] @ vector[:width] - labels[chosen]
+
     def add_rows(
         matrix: Any, width: int, rows: Any, at: int, count: int, weights: Any, weights_at: int,
         scale: float, out: Any, begin: int,
@@ -73,9 +80,11 @@ if settings.DISABLE_JIT:
 
 else:
     from llvmlite import ir
-    from numba.core import cgutils, types
-    from numba.core.cgutils import create_struct_proxy
+    from numba.core import cgutils as untyped
+    from numba.core import types
     from numba.extending import intrinsic
+
+    cgutils: Any = untyped
 
     _DOUBLE, _I32, _I64 = ir.DoubleType(), ir.IntType(32), ir.IntType(64)
     _VECTOR = ir.VectorType(_DOUBLE, LANE)
@@ -87,7 +96,7 @@ else:
         return ir.Constant(_I64, n)
 
     def _data(context: Any, builder: Any, kind: Any, value: Any) -> Any:
-        return create_struct_proxy(kind)(context, builder, value).data
+        return cgutils.create_struct_proxy(kind)(context, builder, value).data
 
     def _place(builder: Any, pointer: Any, at: Any) -> Any:
         return builder.bitcast(builder.gep(pointer, [at]), _VECTOR.as_pointer())

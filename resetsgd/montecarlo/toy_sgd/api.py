@@ -49,8 +49,8 @@ def simulate_sgd(
 ) -> SimulatedSGD:
     r"""Train replicas by mini-batch SGD under resets until an observable reaches a level.
 
-    A step is: *move, maybe reset, look*. A move takes the gradient g of a mini-batch plus
-    ``weight_decay`` times the parameters, v <- momentum v + g, and theta <- theta - learning_rate v.
+    A step is: *move, maybe reset, look*. A move takes the gradient g of a mini-batch, and then
+    v <- momentum v + g + weight_decay theta, theta <- theta - learning_rate v.
 
     Parameters
     ----------

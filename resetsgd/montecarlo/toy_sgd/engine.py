@@ -49,7 +49,8 @@ class Layout:
     def packed(self, points: Array) -> Array:
         """Parameters (m, parameters) as one flat array."""
         points = np.atleast_2d(points)
-        out, d, units = aligned(len(points), self.size), self.task.dimension, self.task.units
+        d, units = self.task.dimension, self.task.units
+        out: Array = aligned(len(points), self.size)
         if units == 0:
             out[:, :d] = points
         else:
@@ -70,8 +71,8 @@ class Layout:
     def matrix(self, inputs: Any) -> Array:
         """Inputs as a flat matrix with rows of zeros at its end."""
         if inputs is None:
-            return aligned(LANE * self.width)
-        out = aligned(len(inputs) + LANE, self.width)
+            return np.zeros(LANE * self.width)
+        out: Array = aligned(len(inputs) + LANE, self.width)
         out[: len(inputs), : self.task.dimension] = inputs
         return out.reshape(-1)
 
@@ -110,8 +111,9 @@ class Layout:
         counts = np.zeros(sgd.COUNTS, np.int64)
         counts[POSITION] = -1
         scratch = Scratch(
-            score=aligned(rows), weight=aligned(rows), hidden=aligned(max(1, self.task.units) * rows),
-            clean=aligned(size), noisy=aligned(size),
+            score=aligned(rows), weight=aligned(rows),
+            hidden=aligned(max(1, self.task.units) * rows), clean=aligned(size),
+            noisy=aligned(size),
         )  # fmt: skip
         return sgd.Workspace(
             theta=aligned(size), velocity=aligned(size), home=aligned(size),
@@ -124,7 +126,7 @@ class Layout:
 
 def _labels(labels: Any) -> Array:
     if labels is None:
-        return aligned(LANE)
+        return np.zeros(LANE)
     out: Array = aligned(len(labels) + LANE)
     out[: len(labels)] = labels
     return out

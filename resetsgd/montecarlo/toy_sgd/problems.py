@@ -158,8 +158,8 @@ class _Drawn(SGDTask):
         rows = 1 if replicas is None else domain.integer("replicas", replicas, 1, _MOST)
         key = domain.integer("seed", seed, 0, 2**64 - 1)
         generator = np.random.default_rng([key, _START])
-        points = size * generator.standard_normal((rows, self.parameters))
-        return points[0] if replicas is None else points
+        points: Array = size * generator.standard_normal((rows, self.parameters))
+        return np.asarray(points[0] if replicas is None else points)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -171,8 +171,10 @@ class LinearTask(_Drawn):
 
     Parameters
     ----------
-    inputs, labels, clean_labels, teacher, test_inputs, test_labels, validation_inputs, validation_labels
+    inputs, labels, clean_labels, teacher
         See :class:`~resetsgd.montecarlo.toy_sgd.task.SGDTask`.
+    test_inputs, test_labels, validation_inputs, validation_labels
+        See there.
 
     Examples
     --------
@@ -194,8 +196,10 @@ class LogisticTask(_Drawn):
 
     Parameters
     ----------
-    inputs, labels, clean_labels, teacher, test_inputs, test_labels, validation_inputs, validation_labels
+    inputs, labels, clean_labels, teacher
         See :class:`~resetsgd.montecarlo.toy_sgd.task.SGDTask`; labels are 0 or 1.
+    test_inputs, test_labels, validation_inputs, validation_labels
+        See there.
 
     Examples
     --------
@@ -232,8 +236,10 @@ class PhaseRetrievalTask(_Drawn):
 
     Parameters
     ----------
-    inputs, labels, clean_labels, teacher, test_inputs, test_labels, validation_inputs, validation_labels
+    inputs, labels, clean_labels, teacher
         See :class:`~resetsgd.montecarlo.toy_sgd.task.SGDTask`; labels are intensities.
+    test_inputs, test_labels, validation_inputs, validation_labels
+        See there.
 
     Examples
     --------
@@ -262,8 +268,10 @@ class TeacherStudentTask(_Drawn):
 
     Parameters
     ----------
-    inputs, labels, clean_labels, teacher, test_inputs, test_labels, validation_inputs, validation_labels
+    inputs, labels, clean_labels, teacher
         See :class:`~resetsgd.montecarlo.toy_sgd.task.SGDTask`.
+    test_inputs, test_labels, validation_inputs, validation_labels
+        See there.
     units : int
         Hidden units of the network.
 

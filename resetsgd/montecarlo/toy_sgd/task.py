@@ -204,7 +204,7 @@ class SGDTask:
         return np.asarray(self.sample_gradients(theta).mean(axis=0))
 
     def gradient_statistics(self, theta: npt.ArrayLike) -> dict[str, Any]:
-        """Gradients of clean and mislabelled samples: what :func:`resetsgd.sgd.drift_diffusion` takes.
+        """What :func:`resetsgd.sgd.drift_diffusion` takes: gradients split by label.
 
         Parameters
         ----------

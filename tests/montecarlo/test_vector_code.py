@@ -1,0 +1,46 @@
+"""The kernels are vector code: without it they would be right, and seven times slower."""
+
+from __future__ import annotations
+
+import platform
+import re
+from typing import Any
+
+import pytest
+from llvmlite import binding
+
+import resetsgd as rs
+from resetsgd.montecarlo.kernels.compiling import settings
+from resetsgd.montecarlo.kernels.line import line
+
+FEATURES = dict(binding.get_host_cpu_features())
+
+needs_avx2 = pytest.mark.skipif(
+    settings.DISABLE_JIT or platform.machine() not in ("x86_64", "AMD64") or not FEATURES["avx2"],
+    reason="only x86-64 with AVX2 and compiled kernels have these instructions",
+)
+
+
+def vectors(assembly: str, instruction: str) -> int:
+    """How often an instruction works on 256 or 512 bits."""
+    return len(re.findall(rf"{instruction}\S*\s.*%[yz]mm", assembly))
+
+
+def wide(assembly: str) -> bool:
+    """Normals (a square root of many float32), steps and bridges (fused products of both kinds)."""
+    return (
+        vectors(assembly, "vsqrtps") >= 1
+        and vectors(assembly, r"vfn?m(add|sub)\d+ps") >= 20
+        and vectors(assembly, r"v(fmadd\d+|mul|add|sub)pd") >= 10
+    )
+
+
+@needs_avx2
+def test_the_kernel_of_the_line_is_vector_code() -> None:
+    """A twin with its square roots made scalar is refused."""
+    bowl = rs.OrnsteinUhlenbeck(stiffness=1.0, center=0.0, diffusivity=1.0)
+    rs.simulate(bowl, 1.0, 0.0, paths=10, threads=1)
+    kernel: Any = line
+    assembly = "\n".join(kernel.inspect_asm().values())
+    assert wide(assembly)
+    assert not wide(assembly.replace("vsqrtps", "vsqrtss"))
