@@ -22,6 +22,7 @@ import argparse
 import ctypes
 import json
 import math
+import os
 import platform
 import shutil
 import statistics
@@ -108,7 +109,7 @@ def compacted(paths: int, generator: np.random.Generator, well: bool = False) ->
 
 
 def by_torch(paths: int) -> float:
-    import torch  # noqa: PLC0415 (only if installed)
+    import torch
 
     torch.set_num_threads(1)
     x = torch.ones(paths)
@@ -203,9 +204,9 @@ def step_of_bias(bias: float) -> float:
 
 
 def one_step(count: int, generator: np.random.Generator) -> dict[str, dict[str, float]]:
-    jobs: dict[str, Job] = {"ours, float64 state": lambda: ours(10_000, scheme="euler", step=STEP)}
+    jobs: dict[str, Job] = {"ours, float64 state": lambda: ours(20_000, scheme="euler", step=STEP)}
     if (hand := by_hand()) is not None:
-        jobs["C by hand, AVX2, float32 state"] = lambda: hand(10_000)
+        jobs["C by hand, AVX2, float32 state"] = lambda: hand(20_000)
     else:
         print("no C compiler for AVX2: the program by hand is left out")
     jobs |= {
@@ -214,7 +215,7 @@ def one_step(count: int, generator: np.random.Generator) -> dict[str, dict[str, 
         "NumPy, compaction, 100,000 paths": lambda: compacted(100_000, generator),
     }
     try:
-        import torch  # noqa: F401, PLC0415
+        import torch  # noqa: F401
 
         jobs["torch CPU, compaction, 100,000 paths"] = lambda: by_torch(100_000)
     except ImportError:
@@ -250,10 +251,12 @@ def double_well(count: int, generator: np.random.Generator) -> dict[str, Any]:
         diffusivity=0.5,
     )
     jobs: dict[str, Job] = {
-        "ours, plain Euler, the user's drift": lambda: ours(500, well=True, scheme="euler", step=STEP),
-        "ours, J1": lambda: ours(5000, scheme="euler", step=STEP),
-        "ours, drift with a sine and an exponential": lambda: bent(500, steep),
-        "ours, Heun with bridge": lambda: ours(500, well=True, scheme="heun", step=STEP),
+        "ours, plain Euler, the user's drift": lambda: ours(
+            500, well=True, scheme="euler", step=STEP
+        ),
+        "ours, J1": lambda: ours(20_000, scheme="euler", step=STEP),
+        "ours, drift with a sine and an exponential": lambda: bent(4000, steep),
+        "ours, Heun with bridge": lambda: ours(4000, well=True, scheme="heun", step=STEP),
         "naive numba": lambda: naive(30, well=True),
         "NumPy, compaction, 3,000 paths": lambda: compacted(3000, generator, well=True),
     }
@@ -287,10 +290,9 @@ def new_function() -> list[float]:
     """Seconds from a new Python drift to the first path, the kernel being there."""
     seconds = []
     for k in range(5):
-        scope: dict[str, Any] = {}
-        exec(f"def drift(x):\n    return {4 + k}.0 * x * (1.0 - x * x)", scope)
+        drift = lambda x, k=4.0 + k: k * x * (1.0 - x * x)  # noqa: E731
         began = time.process_time()
-        rs.simulate(rs.Landscape(drift=scope["drift"], diffusivity=0.5), -1.0, 1.0, WELL_RESET,
+        rs.simulate(rs.Landscape(drift=drift, diffusivity=0.5), -1.0, 1.0, WELL_RESET,
                     paths=1, threads=1)  # fmt: skip
         seconds.append(time.process_time() - began)
     print("a new drift function, seconds to the first path:",
@@ -346,6 +348,7 @@ def main() -> None:
     result: dict[str, Any] = {
         "machine": platform.processor() or platform.machine(),
         "python": platform.python_version(), "numba": numba.__version__, "numpy": np.__version__,
+        "load": os.getloadavg()[0],
     }  # fmt: skip
     result["J1 step"] = one_step(options.rounds, generator)
     if options.peers:

@@ -13,15 +13,15 @@ under resets in microseconds, 10^6 of each in milliseconds, best rate in millise
 ================== ===== ======= ========= ============ =====
 law                 free Poisson 10^6 free 10^6 Poisson  best
 ================== ===== ======= ========= ============ =====
-half line            3.4     6.7        13          49  0.52
-interval             3.8    13.5        72         124  0.93
-near an end          4.0    13.2        68         123   1.6
-wall                 5.7     8.5       109          95  0.59
-bowl                10.3    17.0       161         167   1.5
-ball                 5.6    12.1        30          68  0.76
-ball from outside    5.7    13.3        30         785   9.3
-trap                 2.7     5.7        50          50  0.97
-telegraph exit       4.9      68         7         106   1.1
+half line            3.4     6.7        15          50  0.47
+interval             3.8    13.6        68         116  0.79
+near an end          3.9    13.4        64         114   1.4
+wall                 5.7     8.6       100          92  0.61
+bowl                10.3    17.4       149         158   1.4
+ball                 5.7    12.2        29          66  0.72
+ball from outside    5.8    13.6        29         726   8.6
+trap                 2.7     5.7        48          49  0.90
+telegraph exit       5.2      67         6         106   1.0
 ================== ===== ======= ========= ============ =====
 
 The textbook line under resets takes 0.6 us and kramers 0.1.0 0.5 us, 11 and 13 times less than the

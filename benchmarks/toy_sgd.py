@@ -180,7 +180,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     jobs: dict[str, Job] = {
-        "ours": lambda: alone(200),
+        "ours": lambda: alone(600),
         "naive numba": lambda: naive(50_000),
         "NumPy, 2,000 replicas": lambda: numpy_steps(2_000, 5),
         "torch, 2,000 replicas": lambda: torch_steps(2_000, 5),

@@ -49,6 +49,15 @@ if TYPE_CHECKING:
     from resetsgd.montecarlo import targets as targets
     from resetsgd.montecarlo.api import Simulated as Simulated
     from resetsgd.montecarlo.api import simulate as simulate
+    from resetsgd.montecarlo.controls import antithetic as antithetic
+    from resetsgd.montecarlo.controls import control_variate as control_variate
+    from resetsgd.montecarlo.estimate import Estimate as Estimate
+    from resetsgd.montecarlo.rare import rare as rare
+    from resetsgd.montecarlo.renewal import renewal_sweep as renewal_sweep
+    from resetsgd.montecarlo.sampling import sample_stationary as sample_stationary
+    from resetsgd.montecarlo.sampling import trajectories as trajectories
+    from resetsgd.montecarlo.sweep import Sweep as Sweep
+    from resetsgd.montecarlo.sweep import sweep as sweep
     from resetsgd.montecarlo.toy_sgd.api import simulate_sgd as simulate_sgd
     from resetsgd.montecarlo.toy_sgd.api import train_sgd as train_sgd
     from resetsgd.montecarlo.toy_sgd.options import BestSoFar as BestSoFar
@@ -60,8 +69,6 @@ if TYPE_CHECKING:
     from resetsgd.montecarlo.toy_sgd.problems import TeacherStudentTask as TeacherStudentTask
     from resetsgd.montecarlo.toy_sgd.result import SGDRuns as SGDRuns
     from resetsgd.montecarlo.toy_sgd.result import SimulatedSGD as SimulatedSGD
-    from resetsgd.montecarlo.sampling import sample_stationary as sample_stationary
-    from resetsgd.montecarlo.sampling import trajectories as trajectories
     from resetsgd.passage.base import PassageTime as PassageTime
     from resetsgd.passage.critical import critical as critical
     from resetsgd.passage.discrete import Discrete as Discrete
@@ -74,6 +81,7 @@ if TYPE_CHECKING:
     from resetsgd.passage.optimum import best_protocol as best_protocol
     from resetsgd.passage.phase_diagram import phase_diagram as phase_diagram
     from resetsgd.processes import Bessel as Bessel
+    from resetsgd.processes import ColouredNoise as ColouredNoise
     from resetsgd.processes import DriftDiffusion as DriftDiffusion
     from resetsgd.processes import Landscape as Landscape
     from resetsgd.processes import Langevin as Langevin
@@ -82,6 +90,7 @@ if TYPE_CHECKING:
     from resetsgd.processes import Process as Process
     from resetsgd.processes import QuadraticSGD as QuadraticSGD
     from resetsgd.processes import RandomWalk as RandomWalk
+    from resetsgd.processes import StableNoise as StableNoise
     from resetsgd.processes import Telegraph as Telegraph
     from resetsgd.protocols import (
         Gamma as Gamma,
@@ -125,11 +134,13 @@ _HOMES = {
     "Bessel": "processes",
     "BestSoFar": "montecarlo.toy_sgd.options",
     "CensoredMean": "errors",
+    "ColouredNoise": "processes",
     "Comparison": "statistics",
     "CorruptData": "errors",
     "Discrete": "passage.discrete",
     "DomainError": "errors",
     "DriftDiffusion": "processes",
+    "Estimate": "montecarlo.estimate",
     "Gamma": "protocols",
     "Geometric": "protocols",
     "Landscape": "processes",
@@ -159,26 +170,33 @@ _HOMES = {
     "Sharp": "protocols",
     "Simulated": "montecarlo.api",
     "SimulatedSGD": "montecarlo.toy_sgd.result",
+    "StableNoise": "processes",
     "StreamMismatch": "errors",
     "TeacherStudentTask": "montecarlo.toy_sgd.problems",
+    "Sweep": "montecarlo.sweep",
     "Telegraph": "processes",
     "Uniform": "protocols",
     "Waiting": "protocols",
     "Weibull": "protocols",
     "age_average": "steady",
+    "antithetic": "montecarlo.controls",
     "best_protocol": "passage.optimum",
     "cloud": "passage.mixture",
     "compare": "statistics",
+    "control_variate": "montecarlo.controls",
     "critical": "passage.critical",
     "first_passage": "passage.first_passage",
     "from_traces": "estimation.traces",
     "mixture": "passage.mixture",
     "observed": "passage.observed",
     "phase_diagram": "passage.phase_diagram",
+    "rare": "montecarlo.rare",
+    "renewal_sweep": "montecarlo.renewal",
     "sample_stationary": "montecarlo.sampling",
     "simulate": "montecarlo.api",
     "simulate_sgd": "montecarlo.toy_sgd.api",
     "stationary": "steady.stationary",
+    "sweep": "montecarlo.sweep",
     "symbolic": "symbolic",
     "train_sgd": "montecarlo.toy_sgd.api",
     "trajectories": "montecarlo.sampling",

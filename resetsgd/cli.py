@@ -205,6 +205,19 @@ def demo(
     _say(f"{result.status}: {result.sentence}\nreport: {result.report}")
 
 
+@app.command(short_help="Compile the simulators ahead of time.")
+def warmup() -> None:
+    """Compile the simulators into numba's cache, so that the first simulation starts at once.
+
+    The folder is beside the package, in the user's cache folder, or what NUMBA_CACHE_DIR says.
+    """
+    from resetsgd.montecarlo.warmup import warmup as compiled
+
+    seconds, folder = compiled()
+    where = "nowhere: no folder can be written" if folder is None else folder
+    _say(f"ready after {seconds:.1f} s\ncompiled code: {where}")
+
+
 # What `rate` answers -----------------------------------------------------------------------------
 
 

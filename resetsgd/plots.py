@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from resetsgd.montecarlo.sweep import Sweep
     from resetsgd.passage.base import PassageTime
     from resetsgd.passage.phase_diagram import PhaseDiagram
 
@@ -41,6 +42,7 @@ __all__ = [
     "phase_diagram",
     "save",
     "style",
+    "sweep",
 ]
 
 # Four colours that stay apart for colour-blind readers and in grey print.
@@ -372,6 +374,60 @@ def phase_diagram(diagram: PhaseDiagram, x: str, y: str, title: str | None = Non
         axes.set_title(title)
     made.legend(handles=handles, loc="outside lower center", ncols=2)
     return made
+
+
+@style()
+def sweep(found: Sweep, exact: PassageTime | None = None, title: str | None = None) -> Figure:
+    """Draw swept means with two standard errors, and the best value with its error.
+
+    Parameters
+    ----------
+    found : Sweep
+        Of :func:`resetsgd.sweep` or :func:`resetsgd.renewal_sweep`, of Poisson rates if ``exact``.
+    exact : PassageTime, optional
+        The reset-free law, to draw its mean under Poisson resets beside.
+    title : str, optional
+        Stands above the figure.
+
+    Returns
+    -------
+    matplotlib Figure
+        A band where the sweep has more than 40 values, else points; a second line where paths were
+        censored: the lower bound of the mean.
+
+    Raises
+    ------
+    DomainError
+        If fewer than two means are finite at positive values.
+    """
+    there = (found.values > 0) & np.isfinite(found.means) & np.isfinite(found.stderr)
+    if there.sum() < 2:
+        raise DomainError("found", found, "at least two finite means at positive values")
+    x, y, spread = found.values[there], found.means[there], 2.0 * found.stderr[there]
+    drawing, (axes,) = figure()
+    if x.size > 40:
+        axes.fill_between(x, y - spread, y + spread, color=MEASURED, alpha=0.18, lw=0)
+        axes.plot(x, y, color=MEASURED, label="simulated ± 2 standard errors")
+    else:
+        axes.errorbar(
+            x, y, spread, fmt="o", color=MEASURED, capsize=2, label="simulated ± 2 standard errors"
+        )
+    if found.censored.any():
+        axes.plot(x, found.low[there], color=MEASURED, ls=":", label="lower bound")
+    if exact is not None:
+        mean = np.asarray(exact.under(Poisson(x)).mean())
+        axes.plot(x, mean, color=PREDICTED, label="exact", zorder=1)
+    if x.size >= 5 and not (best := found.best()).at_edge:
+        axes.errorbar(
+            [best.value], [best.mean], xerr=[2.0 * best.value_stderr], fmt="D", color=ACCENT,
+            capsize=3, zorder=4, label=f"best {found.parameter} {best.value:.3g}",
+        )  # fmt: skip
+    axes.set(xscale="log", xlabel=found.parameter, ylabel="mean passage time")
+    axes.set_ylim(0.0, min(float((y + spread).max()) * 1.05, 5.0 * float(y.min())))
+    if title:
+        axes.set_title(title)
+    axes.legend()
+    return drawing
 
 
 def _around_minimum(grid: Any, means: Any, tallest: float) -> tuple[Any, Any]:

@@ -26,8 +26,8 @@ def noisy_labels(
     The coordinate s counts the way: 0 at the early minimum of the wrong labels' loss, 1 at the
     clean minimum, 2 where the wrong labels are memorised. The training loss is the mixture
     :math:`U = (1 - \tau) R_c + \tau R_w` of the loss on the clean samples, which have been learned
-    at s = 1 and stay so, :math:`R_c = c\,(1 - s)_+^2/2`, and on the wrong ones, which contradict the
-    pattern until they are memorised, :math:`R_w = w \sin^2(\pi s/2)` between 0 and 2 (and its
+    at s = 1 and stay so, :math:`R_c = c\,(1 - s)_+^2/2`, and on the wrong ones, which contradict
+    the pattern until they are memorised, :math:`R_w = w \sin^2(\pi s/2)` between 0 and 2 (and its
     parabola outside).
 
     Parameters
@@ -60,8 +60,8 @@ def noisy_labels(
     the clean minimum and goes on to memorise.
 
     **Source**: the decomposition of the gradient into clean and wrong parts follows Y. Bae, Y.
-    Song, H. Jeong, arXiv:2406.00396 (2024); the shapes of the two losses are ours, the simplest
-    with that story.
+    Song, H. Jeong, Mach. Learn.: Sci. Technol. 6, 015062 (2025); the shapes of the two losses are
+    ours, the simplest with that story.
 
     Examples
     --------

@@ -44,7 +44,7 @@ def quadratic(curvatures: RealLike = 1.0) -> Toy:
 
     def rows(x: Any, out: Any, numbers: Any) -> None:
         for j in range(x.shape[0]):
-            stiffness = numbers[j]
+            stiffness = x.dtype.type(numbers[j])  # float32 stays float32
             for lane in range(x.shape[1]):
                 out[j, lane] = stiffness * x[j, lane]
 

@@ -20,7 +20,8 @@ from resetsgd.montecarlo.motions.places import Places, places_of
 from resetsgd.montecarlo.result import Simulated
 from resetsgd.montecarlo.streams import STREAM_VERSION, seed_of
 from resetsgd.montecarlo.table import motion_of
-from resetsgd.processes import Landscape, Process
+from resetsgd.montecarlo.tasks import Paths
+from resetsgd.processes import ColouredNoise, Landscape, Process, StableNoise
 from resetsgd.processes.langevin import Langevin
 from resetsgd.protocols import Poisson, Protocol
 
@@ -193,7 +194,7 @@ def simulate(
     if bias is not None:
         domain.choice("bias", bias, ("halving",))
 
-    def run(with_step: float | None, told: Progress | None) -> tuple[driver.Paths, bool]:
+    def run(with_step: float | None, told: Progress | None) -> tuple[Paths, bool]:
         task = motion.task(chosen, with_step, clock, limit, seed_of(seed))
         return driver.run(
             task, first=first, count=count, threads=workers, budget=most, progress=told
@@ -265,6 +266,8 @@ def _deterministic(
 ) -> str | None:
     """What gives the answer without simulation; None for resets to a cloud, as no call is short."""
     if isinstance(places, SpacePlaces) or places.back.shape[1] > 1:
+        return None
+    if isinstance(process, (ColouredNoise, StableNoise)):
         return None
     under = "" if protocol is None else ".under(protocol)"
     return f"resetsgd.first_passage(process, start, target){under}"

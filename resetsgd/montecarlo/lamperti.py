@@ -35,7 +35,7 @@ _FAR = 50.0
 
 @dataclass(frozen=True)
 class UnitNoise:
-    """A diffusion in the coordinate of unit noise: places, drift and rate in it, and the way back."""
+    """A diffusion in the coordinate of unit noise: its places, drift and rate, and the way back."""
 
     places: Places
     drift: Block
@@ -108,7 +108,8 @@ def unit_noise(
         rough = coefficients(np.linspace(places.start, stop, 65)[:-1])[0].min()
         long = 4.0 * abs(stop - places.start) / float(rough)
         found = solve_ivp(flow, (0.0, way * long), [places.start, 0.0], method="DOP853",
-                          rtol=1e-11, atol=1e-13 * span, dense_output=True, events=events)  # fmt: skip
+                          rtol=1e-9, atol=[1e-11 * span, 1e-3], dense_output=True,
+                          events=events)  # fmt: skip
         parts.append((float(found.t[-1]), found.sol))
     below = next((part for part in parts if part[0] < 0), (0.0, None))
     above = next((part for part in parts if part[0] > 0), (0.0, None))

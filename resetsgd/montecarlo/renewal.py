@@ -24,6 +24,7 @@ from resetsgd.passage.observed import Observed
 __all__ = ["renewal_sweep"]
 
 _NEAR_ZERO = 1e-5
+_MOST = 1e290
 _NONE = np.zeros(0)
 
 
@@ -121,6 +122,11 @@ def renewal_sweep(passage: Any, rates: Any) -> Sweep:
     given = np.atleast_1d(np.asarray(domain.nonnegative("rates", rates), dtype=np.float64))
     if given.ndim != 1 or given.size == 0 or (np.diff(given) <= 0).any():
         raise DomainError("rates", np.shape(rates), "a rising sequence of rates")
+    longest, fastest = float(sample.times.max()), float(given[-1])
+    if not max(longest, fastest) <= _MOST or not longest * fastest <= _MOST:
+        raise DomainError(
+            "rates", fastest, f"so that times, rates and products are below {_MOST:g}"
+        )
     arrived = ~sample.censored
     horizon, runs = sample.horizon, sample.runs
     single = bool(arrived.all()) or bool(
@@ -139,7 +145,7 @@ def renewal_sweep(passage: Any, rates: Any) -> Sweep:
             f" by the horizon {horizon:g}; leave out the rate 0"
         )
     # Counting times from the shortest needs sums of rates for the covariance: twice the fastest.
-    made = _Transform.of(np.ascontiguousarray(times), weights, 2.0 * float(given[-1]))
+    made = _Transform.of(np.ascontiguousarray(times), weights, 2.0 * fastest)
     decayed, spent = (scale * part for part in made.at(given))
     log_success = np.log(decayed) - given * made.begin
     late = tail / np.where(given > 0, given, 1.0)
@@ -149,10 +155,12 @@ def renewal_sweep(passage: Any, rates: Any) -> Sweep:
         at_once = np.exp(log_success) + tail * np.exp(-given * horizon)
         low = (spent - tail * np.expm1(-given * horizon) / given) / at_once
 
-    def covariance(pick: Array, other: Array) -> Array:
+    @QUIET
+    def covariance(pick: Any, other: Any) -> Array:
         """Of the means at pairs of rates, by their indices."""
         if not single:
-            return _greenwood(sample, given, means, log_success)[pick, other]
+            whole = _greenwood(sample, given, means, log_success)
+            return np.asarray(whole[pick, other], dtype=np.float64)
         rms = math.sqrt(float(np.mean(np.square(times))))
         small = 0.0 if tail > 0 else _NEAR_ZERO / max(rms, 1e-300)
         safe = np.maximum(given, small)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba.core import types
+from numba.core import types as numba_types
 from numba.core.errors import NumbaError
 from numba.extending import is_jitted
 
@@ -30,12 +30,15 @@ from resetsgd.montecarlo.kernels.rows import put
 
 __all__ = ["RowFunction", "compiled"]
 
+types: Any = numba_types
+carray: Any = numba.carray  # type: ignore[attr-defined]
+
 NO_NUMBERS = np.zeros(1)
 
 
 @dataclass(frozen=True)
 class RowFunction:
-    """What the kernel calls: an address (or a function), the numbers it gets, what keeps it alive."""
+    """What the kernel calls: an address, the numbers it gets, and what keeps it alive."""
 
     address: Any
     numbers: Array
@@ -115,8 +118,11 @@ def _made(
     """The C function; remembered for as long as what the function sees around it is the same."""
     jitted = vectorised(function)
     if not is_jitted(jitted):  # an object that can be called
-        python = lambda x: function(x)  # noqa: E731
-        jitted = numba.njit(error_model="numpy")(python)
+
+        def call(x: Any) -> Any:
+            return function(x)
+
+        jitted = numba.njit(error_model="numpy")(call)
     pointer = types.CPointer(numba.from_dtype(np.dtype(dtype)))
     if kind == "rows":
         block = _by_rows(jitted, dimension, outputs, count)
@@ -197,17 +203,17 @@ def _returned(jitted: Any, argument: Any) -> Any:
 
 def _by_rows(rows: Any, dimension: int, outputs: int, count: int) -> Any:
     def block(px: Any, pout: Any, p: Any) -> None:
-        x = numba.carray(px, (dimension, LANES))
-        out = numba.carray(pout, (outputs, LANES))
-        rows(x, out, numba.carray(p, (count,)))
+        x = carray(px, (dimension, LANES))
+        out = carray(pout, (outputs, LANES))
+        rows(x, out, carray(p, (count,)))
 
     return block
 
 
 def _by_columns(function: Any, dimension: int, outputs: int) -> Any:
     def block(px: Any, pout: Any, p: Any) -> None:
-        x = numba.carray(px, (dimension, LANES))
-        out = numba.carray(pout, (outputs, LANES))
+        x = carray(px, (dimension, LANES))
+        out = carray(pout, (outputs, LANES))
         for lane in range(LANES):
             put(out, lane, function(x[:, lane]))
 
@@ -216,8 +222,8 @@ def _by_columns(function: Any, dimension: int, outputs: int) -> Any:
 
 def _in_place(function: Any, dimension: int, outputs: int) -> Any:
     def block(px: Any, pout: Any, p: Any) -> None:
-        x = numba.carray(px, (dimension, LANES))
-        out = numba.carray(pout, (outputs, LANES))
+        x = carray(px, (dimension, LANES))
+        out = carray(pout, (outputs, LANES))
         for lane in range(LANES):
             function(x[:, lane], out[:, lane])
 
@@ -226,8 +232,8 @@ def _in_place(function: Any, dimension: int, outputs: int) -> Any:
 
 def _by_paths(function: Any, dimension: int, outputs: int) -> Any:
     def block(px: Any, pout: Any, p: Any) -> None:
-        x = numba.carray(px, (dimension, LANES))
-        out = numba.carray(pout, (outputs, LANES))
+        x = carray(px, (dimension, LANES))
+        out = carray(pout, (outputs, LANES))
         here = np.empty(dimension)
         for lane in range(LANES):
             for j in range(dimension):
@@ -241,8 +247,8 @@ def _by_paths(function: Any, dimension: int, outputs: int) -> Any:
 
 def _by_differences(function: Any, dimension: int) -> Any:
     def block(px: Any, pout: Any, p: Any) -> None:
-        x = numba.carray(px, (dimension, LANES))
-        out = numba.carray(pout, (dimension, LANES))
+        x = carray(px, (dimension, LANES))
+        out = carray(pout, (dimension, LANES))
         here = np.empty(dimension)
         for lane in range(LANES):
             for j in range(dimension):
@@ -266,10 +272,11 @@ def _changed(block: Any, outputs: int, sign: float, shift: float) -> Any:
 
     def changed(px: Any, pout: Any, p: Any) -> None:
         inner(px, pout, p)
-        out = numba.carray(pout, (outputs, LANES))
+        out = carray(pout, (outputs, LANES))
+        factor, term = out.dtype.type(sign), out.dtype.type(shift)  # float32 stays float32
         for j in range(outputs):
             for lane in range(LANES):
-                out[j, lane] = sign * out[j, lane] + shift
+                out[j, lane] = factor * out[j, lane] + term
 
     return changed
 

@@ -17,6 +17,7 @@ from resetsgd.montecarlo.api import _paths, _positive, _processors
 from resetsgd.montecarlo.clock import clock_of
 from resetsgd.montecarlo.kernels.space_state import LOOK_AT_STEPS, LOOK_AT_TIMES, Looks
 from resetsgd.montecarlo.motions.langevin import InSpace, Written, in_space
+from resetsgd.montecarlo.space import points
 from resetsgd.montecarlo.streams import seed_of
 from resetsgd.montecarlo.targets import Target
 from resetsgd.processes import DriftDiffusion, Landscape, OrnsteinUhlenbeck, Process
@@ -75,8 +76,8 @@ def trajectories(
 
     Parameters
     ----------
-    process, start, target, protocol, reset_to, reset_weights, horizon, step, seed, scheme
-        As in :func:`resetsgd.simulate`. Without a target a horizon is needed.
+    process, start, target, protocol
+        As in :func:`resetsgd.simulate`; without a target a horizon is needed.
     paths : int or range
         Which paths; a range such as ``range(7, 8)`` chooses.
     every : int, default 1
@@ -85,7 +86,7 @@ def trajectories(
         At most so many records a path; later ones replace the last.
     coordinates : sequence of int, optional
         Which components; all by default.
-    precision, threads, budget
+    reset_to, reset_weights, horizon, step, seed, scheme, precision, threads, budget
         As in :func:`resetsgd.simulate`.
 
     Returns
@@ -289,6 +290,7 @@ def sample_stationary(
     """
     moving = _as_langevin(process)
     single = domain.choice("precision", precision, ("double", "single")) == "single"
+    points("reset_to", reset_to, moving.dimension)
     begin = reset_to if start is None else start
     places = in_space(moving, begin, None, reset_to, reset_weights, single=single)
     late = _positive("after", after)
@@ -316,7 +318,7 @@ def sample_stationary(
         task, first=first, count=count, threads=_workers(threads),
         budget=domain.integer("budget", budget, 1),
     )  # fmt: skip
-    counts = sum(state.counts for state in written.states) if cells else None
+    counts = np.sum([state.counts for state in written.states], axis=0) if cells else None
     positions = written.looked[:, :, 1:] if keep else None
     return StationarySample(positions, counts, edges, length)
 
@@ -338,14 +340,13 @@ def _as_langevin(process: Process) -> Langevin:
         if not whole or (callable(process.diffusivity) and process.alpha != 0.0):
             allowed = "on the whole line, without a rate, with noise in the sense of Ito"
             raise DomainError("process", process, allowed)
-        D, inner = process.diffusivity, process.diffusivity
-        if callable(inner):
-            D = lambda x: inner(x[0])  # noqa: E731
+        inner: Any = process.diffusivity
+        spread: Any = (lambda x: inner(x[0])) if callable(inner) else inner
         function = process.drift or process.potential
         assert function is not None
         if process.drift is not None:
-            return Langevin(drift=lambda x: (function(x[0]),), diffusivity=D)
-        return Langevin(potential=lambda x: function(x[0]), diffusivity=D)
+            return Langevin(drift=lambda x: (function(x[0]),), diffusivity=spread)
+        return Langevin(potential=lambda x: function(x[0]), diffusivity=spread)
     known = "a Langevin, DriftDiffusion, OrnsteinUhlenbeck or Landscape process"
     raise DomainError("process", process, known)
 

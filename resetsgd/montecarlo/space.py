@@ -25,6 +25,10 @@ _CODES = {
 }  # fmt: skip
 
 
+LARGEST = 1e100
+"""Bound of coordinates: their squares are summed."""
+
+
 def points(name: str, value: Any, dimension: int) -> Array:
     """A point of shape (d,) or a cloud of shape (n, d), as an array of shape (n, d)."""
     array = np.array(domain.finite(name, value))
@@ -35,6 +39,8 @@ def points(name: str, value: Any, dimension: int) -> Array:
     if array.ndim != 2 or array.shape[1] != dimension or len(array) == 0:
         allowed = f"an array of shape ({dimension},), or (n, {dimension}) for a cloud"
         raise DomainError(name, np.shape(value), allowed)
+    if np.abs(array).max() > LARGEST:
+        raise DomainError(name, float(np.abs(array).max()), f"at most {LARGEST:g}")
     return np.ascontiguousarray(array)
 
 
@@ -57,7 +63,8 @@ def mover_of(
         noise, covariance = codes.FULL, process.covariance
         values, vectors = np.linalg.eigh(covariance)
         # Also for a singular matrix, which has no Cholesky factor by the usual way.
-        triangle = np.linalg.qr((vectors * np.sqrt(np.maximum(values, 0.0))).T, mode="r").T
+        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        triangle = np.asarray(np.linalg.qr(root.T, mode="r")).T
         factor = triangle * np.where(np.diag(triangle) < 0, -1.0, 1.0)
     else:
         scale = np.sqrt(np.broadcast_to(np.asarray(process.diffusivity), d))
@@ -116,13 +123,9 @@ def aim_of(
             raise DomainError("start", starts[:, 0], f"all on one side of the target {low:g}")
         vector, low = side[:1].astype(np.float64), float(side[0] * low)
     across = 1.0
-    if not callable(process.diffusivity):
+    if not callable(process.diffusivity) and code in (codes.HALF_SPACE, codes.SLAB):
         across = float(vector @ process.covariance @ vector)
-        if code in (codes.BALL, codes.OUTSIDE):
-            across = float(np.max(np.asarray(process.diffusivity)))
-    aim = Aim(
-        code, address, numbers, np.array(vector, dtype), low, high, across, bridge
-    )
+    aim = Aim(code, address, numbers, np.array(vector, dtype), low, high, across, bridge)
     return aim, owners
 
 
@@ -213,7 +216,7 @@ def default_step(process: Langevin, target: Target | None, places: Array, heun: 
         gap = float(np.min(distances(process, target, places)))
         size = min(gap, target.low) if target.kind in ("ball", "outside") else gap
         dimension = d if target.kind in ("ball", "outside") else 1
-        limits.append((0.1 * size) ** 2 / (2.0 * widest * math.sqrt(dimension)))
+        limits.append(0.01 * size * size / (2.0 * widest * math.sqrt(dimension)))
     if not limits and target is not None:
         raise DomainError("step", None, "given: nothing sets a scale of time")
     return min(limits, default=math.inf)  # constant drift and no target: any step is exact

@@ -1,4 +1,4 @@
-"""``sweep``: mean passage times along a grid of a protocol's parameter, on common random numbers."""
+"""``sweep``: mean passage times along a protocol's parameter, common random numbers."""
 
 from __future__ import annotations
 
@@ -47,8 +47,7 @@ class SweepBest:
 
 
 class Sweep:
-    """Mean passage times along a grid of one parameter; made by :func:`sweep` and
-    :func:`~resetsgd.montecarlo.renewal.renewal_sweep`.
+    """Mean passage times along a grid; made by :func:`sweep` and :func:`~resetsgd.renewal_sweep`.
 
     Attributes
     ----------
@@ -67,7 +66,7 @@ class Sweep:
         Number of paths.
     info : mapping
         How it was made.
-    """  # noqa: D205
+    """
 
     def __init__(
         self,
@@ -240,7 +239,7 @@ def sweep(
     if grid.ndim != 1 or not 1 <= grid.size <= MOST_VALUES or (np.diff(grid) <= 0).any():
         raise DomainError(name, grid.shape, f"a rising sequence of at most {MOST_VALUES} values")
     others = dict(fixed or {})
-    known = {item.name for item in fields(protocol)} - {protocol.parameter}  # type: ignore[arg-type]
+    known = {item.name for item in fields(protocol)} - {protocol.parameter}
     for key in others:
         if key not in known:
             raise DomainError("fixed", key, f"among {', '.join(sorted(known))}")
@@ -268,7 +267,9 @@ def sweep(
         part = range(at, min(at + portion, first + count))
         table = np.empty((grid.size, len(part)))
         for row, member in enumerate(members):
-            S = simulate(process, start, target, member, paths=part, seed=seed, step=step, **options)
+            S = simulate(
+                process, start, target, member, paths=part, seed=seed, step=step, **options
+            )
             if S.info["interrupted"]:
                 raise KeyboardInterrupt
             table[row] = S.times

@@ -15,16 +15,19 @@ from resetsgd.errors import DomainError
 from resetsgd.montecarlo.motions import events, line
 from resetsgd.montecarlo.motions.drift_diffusion import drift_diffusion
 from resetsgd.montecarlo.motions.langevin import SpacePlaces, langevin
+from resetsgd.montecarlo.motions.noises import driven
 from resetsgd.montecarlo.motions.places import Places
 from resetsgd.montecarlo.tasks import Motion
 from resetsgd.processes import (
     Bessel,
+    ColouredNoise,
     DriftDiffusion,
     Landscape,
     LinearTrap,
     OrnsteinUhlenbeck,
     QuadraticSGD,
     RandomWalk,
+    StableNoise,
     Telegraph,
 )
 from resetsgd.processes.langevin import Langevin
@@ -41,6 +44,8 @@ PROCESSES: dict[type, Callable[[Any, Any], Motion]] = {
     RandomWalk: events.random_walk,
     QuadraticSGD: events.quadratic_sgd,
     Langevin: langevin,
+    ColouredNoise: driven,
+    StableNoise: driven,
 }
 """Process -> the motion it makes between its places."""
 

@@ -64,8 +64,8 @@ class Task:
     Parameters
     ----------
     advance : callable
-        ``advance(paths, state, budget)`` moves paths until the budget of steps is used up or none is
-        left, and returns the steps made; fewer than the budget mean that none is left.
+        ``advance(paths, state, budget)`` moves paths until the budget of steps is used up or none
+        is left, and returns the steps made; fewer than the budget mean that none is left.
     state : callable
         Makes the state of one thread.
     blame : str

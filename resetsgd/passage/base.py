@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 import numpy as np
@@ -166,6 +167,11 @@ class PassageTime(Answering, OneEnded, ABC):
         return True
 
     @property
+    def fronted(self) -> bool:
+        """Whether the law is a density and atoms at known times, solved for in time."""
+        return False
+
+    @property
     def inverted(self) -> bool:
         """Whether the survival function is inverted from the transform, so that its integral is."""
         return type(self)._survival is PassageTime._survival
@@ -213,16 +219,16 @@ class PassageTime(Answering, OneEnded, ABC):
 
     def _survival(self, t: Array) -> Any:
         """By Laplace inversion, absolute error about 1e-11."""
-        return distribution.survival(self._log_laplace, t, self._inverting)
+        return distribution.survival(self._inverting, t)
 
     def _density(self, t: Array) -> Any:
         """By Laplace inversion, absolute error about 1e-11 over the time scale."""
-        return distribution.density(self._log_laplace, t, self._inverting)
+        return distribution.density(self._inverting, t)
 
-    @property
+    @cached_property
     def _inverting(self) -> Law:
-        """What a Laplace inversion may ask of the law beyond its transform."""
-        return self.shape, lambda: (self.mean(), self.std())
+        """What a Laplace inversion may ask of the law."""
+        return Law(self._log_laplace, self.shape, self.mean, self.std, self.timescale)
 
     def _cdf(self, t: Array) -> Any:
         """P(T <= t)."""

@@ -16,6 +16,7 @@ from scipy import special
 from resetsgd import domain
 from resetsgd.domain import QUIET, Array, Real, RealLike
 from resetsgd.errors import DomainError
+from resetsgd.passage import distribution
 from resetsgd.passage.base import PassageTime
 from resetsgd.passage.bessel_functions import (
     log_gamma_density,
@@ -27,9 +28,9 @@ from resetsgd.passage.bessel_functions import (
 from resetsgd.passage.bessel_means import log_mean_inside, mean_inside, mean_outside, steep
 from resetsgd.passage.closed import Closed, scale_of_means
 from resetsgd.passage.elementary import each, slope
-from resetsgd.passage.inversion import invert
 from resetsgd.passage.placed import Placed
 from resetsgd.passage.sided import InverseTable
+from resetsgd.passage.steep import Law
 from resetsgd.processes import Bessel
 from resetsgd.protocols import Trial
 
@@ -351,14 +352,21 @@ class BesselPassage(Placed, Closed):
         value = np.exp(log_gamma_density(self._nu, z)) / t
         return np.where((t > 0) & np.isfinite(t), value, 0.0)
 
+    def _log_laplace_arriving(self, s: Any) -> Any:
+        """log E[exp(-sT)] of those that arrive."""
+        return self._log_laplace(s) - self._log_arrive
+
+    @cached_property
+    def _arriving(self) -> Law:
+        """What a Laplace inversion may ask of the law of those that arrive."""
+        return Law(self._log_laplace_arriving, self._shape, self.mean, self.std, self.timescale)
+
     @QUIET
     def _cdf(self, t: Array) -> Any:
         if not self._to_origin:  # relative to the chance to arrive, which may be tiny
             t = np.broadcast_to(t, np.broadcast_shapes(np.shape(t), self._shape))
-            arrive = self._log_arrive
-            value = invert(lambda s: np.exp(self._log_laplace(s) - arrive) / s, t)
-            value = np.where(np.isinf(t), 1.0, np.where(t > 0, np.clip(value, 0.0, 1.0), 0.0))
-            return np.exp(arrive) * value
+            come = np.clip(distribution.cdf(self._arriving, t), 0.0, 1.0)
+            return np.exp(self._log_arrive) * come
         return np.where(t > 0, special.gammaincc(self._nu, self._gamma_at(t)), 0.0)
 
     @QUIET

@@ -8,9 +8,11 @@ import numpy as np
 
 from resetsgd import domain
 from resetsgd.domain import QUIET, Array, Real
+from resetsgd.passage import distribution
 from resetsgd.passage.arrangements import log1p
 from resetsgd.passage.base import PassageTime
-from resetsgd.passage.restart import Restarted, delayed, play, right_law
+from resetsgd.passage.delayed import delayed
+from resetsgd.passage.restart import Restarted, play
 from resetsgd.protocols import Protocol
 
 __all__ = ["Continued"]
@@ -186,7 +188,8 @@ class Continued(PassageTime):
         """Without a finite sum: from right of 0, or a sum over resets if a fixed time is lost."""
         smooth = self.first.smooth and self.then.smooth and self.protocol.keeps_smooth
         if smooth and not self.protocol.lost.fixed:
-            return right_law(self._log_laplace, t, self.shape, density=density)
+            law = distribution.density if density else distribution.survival
+            return law(self._inverting, t, right=True)
         return delayed(self.first, self.then, self.protocol, t, density=density)
 
     def _late(self, u: Any) -> Any:

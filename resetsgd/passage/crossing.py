@@ -87,10 +87,17 @@ def _solve_one(
             break
         values = np.asarray(function(np.array(inner)), dtype=np.float64).tolist()
         above = next((i for i, y in enumerate(values) if y >= 0), len(values))
-        if 0 < above < len(values):  # neighbours so near that interpolation is exact to rounding
-            return _inverted(inner, values, above - 1)
+        if 0 < above < len(values):
+            found = _inverted(inner, values, above - 1)
+            # in the middle of the points interpolation does not amplify their rounding
+            if abs(found - guess) <= 1e-4 * guess:
+                return found
+            guess = found
+            continue
         low, high = (inner[-1], high) if above else (low, inner[0])
         steep = (values[-1] - values[0]) / (inner[-1] - inner[0])
+        if steep == 0:  # flat in float64
+            break
         guess = (inner[-1] - values[-1] / steep) if above else (inner[0] - values[0] / steep)
         if not low < guess < high:
             break

@@ -12,21 +12,31 @@ from resetsgd.errors import NotConverged
 from resetsgd.passage import steep
 from resetsgd.passage.steep import Law, Transform
 
-__all__ = ["density", "quantile", "survival", "timescale"]
+__all__ = ["cdf", "density", "quantile", "survival", "timescale"]
+
+_EPS = float(np.finfo(np.float64).eps)
+_MOST_STEPS = 200
 
 
-def survival(log_laplace: Transform, t: Array, law: Law) -> Any:
-    """P(T > t) by Laplace inversion, absolute error about 1e-11."""
-    t = np.broadcast_to(t, np.broadcast_shapes(t.shape, law[0]))
-    never = -np.expm1(np.real(log_laplace(np.zeros(law[0]))))
-    late = steep.survival(log_laplace, t, law)
+def survival(law: Law, t: Array, *, right: bool = False) -> Any:
+    """P(T > t) by Laplace inversion, absolute error about 1e-11, or 1e-9 from ``right`` of 0."""
+    t = np.broadcast_to(t, np.broadcast_shapes(t.shape, law.shape))
+    never = -np.expm1(np.real(law.log_laplace(np.zeros(law.shape))))
+    late = steep.survival(law, t, right=right)
     return np.where(t == 0, 1.0, np.where(np.isinf(t), never, late))
 
 
-def density(log_laplace: Transform, t: Array, law: Law) -> Any:
-    """Density at t by Laplace inversion, absolute error about 1e-11 over the time scale."""
-    t = np.broadcast_to(t, np.broadcast_shapes(t.shape, law[0]))
-    values = steep.density(log_laplace, t, law)
+def cdf(law: Law, t: Array) -> Any:
+    """P(T <= t) by Laplace inversion, absolute error about 1e-11, less where it is small."""
+    come = steep.cdf(law, t)
+    arrive = np.exp(np.real(law.log_laplace(np.zeros(law.shape))))
+    return np.where(t == 0, 0.0, np.where(np.isinf(t), arrive, come))
+
+
+def density(law: Law, t: Array, *, right: bool = False) -> Any:
+    """Density at t by Laplace inversion, with such an error over the time scale."""
+    t = np.broadcast_to(t, np.broadcast_shapes(t.shape, law.shape))
+    values = steep.density(law, t, right=right)
     return np.where((t == 0) | np.isinf(t), 0.0, values)
 
 
@@ -45,26 +55,61 @@ def quantile(
     shape = np.broadcast_shapes(q.shape, shape)
     reached = np.broadcast_to((q > 0) & (q < arrive), shape)
 
-    def late(log_t: Array) -> Any:
-        t = np.exp(log_t)
-        return np.where(q < 0.5, cdf(t) < q, np.asarray(survival(t)) > 1.0 - q)
+    early = q < 0.5
 
-    # Bracket in log t by growing steps to the ends of float64, then bisect to its last bits.
+    def excess(log_t: Array) -> Any:
+        t = np.exp(log_t)
+        if early.all():
+            return np.asarray(cdf(t)) - q
+        left = 1.0 - q - np.asarray(survival(t))
+        return np.where(early, np.asarray(cdf(t)) - q, left) if early.any() else left
+
+    # Bracket in log t by growing steps to the ends of float64, then close the bracket.
     centre = np.broadcast_to(np.log(scale), shape)
     low, high = centre - 1.0, centre + 1.0
     for power in range(12):
-        early, tardy = reached & ~late(low), reached & late(high)
-        if not (early.any() or tardy.any()):
+        over, under = reached & (excess(low) >= 0), reached & (excess(high) < 0)
+        if not (over.any() or under.any()):
             break
-        low = np.maximum(np.where(early, low - 2.0**power, low), -740.0)
-        high = np.minimum(np.where(tardy, high + 2.0**power, high), 709.0)
-    reached = reached & ~late(high)  # what is still late there lies beyond float64
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        above = late(middle)
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
-    value = np.where(reached, np.exp(0.5 * (low + high)), np.where(q == 0, 0.0, np.inf))
-    return np.asarray(value)
+        low = np.maximum(np.where(over, low - 2.0**power, low), -740.0)
+        high = np.minimum(np.where(under, high + 2.0**power, high), 709.0)
+    reached = reached & (excess(high) >= 0)  # what is still late there lies beyond float64
+    value = np.where(reached, np.exp(_crossing(excess, low, high, reached)), np.inf)
+    return np.asarray(np.where(q == 0, 0.0, value))
+
+
+def _crossing(excess: Callable[[Array], Any], low: Array, high: Array, wanted: Any) -> Array:
+    """Where a function changes from negative to not negative, to the last bits of float64.
+
+    By inverse quadratic interpolation where it is safe, else by bisection.
+
+    Source: T. R. Chandrupatla, Adv. Eng. Softw. 28 (1997) 145.
+    """
+    # the newest point, the other end of the bracket, and the one that was dropped last
+    new, other = low, high
+    at_new, at_other = excess(low), excess(high)
+    last, at_last = other, at_other
+    share = np.full(low.shape, 0.5)
+    for _ in range(_MOST_STEPS):
+        least = 2.0 * _EPS * np.maximum(np.abs(new), 1.0) / np.maximum(np.abs(other - new), 1e-300)
+        open_ = wanted & (least < 0.5)
+        if not open_.any():
+            break
+        share = np.clip(share, least, 1.0 - least)
+        trial = np.where(open_, new + share * (other - new), new)
+        at_trial = np.where(open_, excess(trial), at_new)
+        same = (at_trial < 0) == (at_new < 0)
+        last, at_last = np.where(same, new, other), np.where(same, at_new, at_other)
+        other, at_other = np.where(same, other, new), np.where(same, at_other, at_new)
+        new, at_new = trial, at_trial
+        x = (new - other) / (last - other)
+        y = (at_new - at_other) / (at_last - at_other)
+        safe = (y * y < x) & ((1.0 - y) ** 2 < 1.0 - x)
+        inverse = at_new / (at_other - at_new) * at_last / (at_other - at_last)
+        slope = at_new / (at_last - at_new) * at_other / (at_last - at_other)
+        inverse = inverse + (last - new) / (other - new) * slope
+        share = np.where(safe & np.isfinite(inverse), inverse, 0.5)
+    return np.where(np.abs(at_new) < np.abs(at_other), new, other)
 
 
 def timescale(log_laplace: Transform, shape: tuple[int, ...]) -> Array:

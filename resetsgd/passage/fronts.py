@@ -19,6 +19,7 @@ from resetsgd.errors import NotConverged
 from resetsgd.passage import trials
 from resetsgd.passage.base import PassageTime
 from resetsgd.passage.closed import Closed
+from resetsgd.passage.front_table import front_table
 from resetsgd.passage.inversion import integrate
 from resetsgd.passage.sums import ROUND, Coins, spent
 from resetsgd.protocols import Protocol, Trial
@@ -30,6 +31,8 @@ __all__ = ["Fronted"]
 
 _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 _NODES, _HALF = 0.5 * (_POINTS + 1.0), 0.5 * _WEIGHTS
+_MOST_TURNS = 50.0
+"""Radians that exp(-st) may turn by in the nodes that expectations share."""
 _EXPLICIT = 2048
 """Coins after the front that are summed one by one; the rest is smooth on the scale of a step."""
 _GREGORY = (0.5, -1 / 12, 1 / 24, -19 / 720, 3 / 160, -863 / 60480, 275 / 24192)
@@ -54,6 +57,11 @@ class Fronted(Closed):
     def smooth(self) -> bool:
         """False: the law has atoms."""
         return False
+
+    @property
+    def fronted(self) -> bool:
+        """True: a density and atoms, at known times."""
+        return True
 
     def _marks(self) -> Any:
         return self._fronts()
@@ -122,6 +130,13 @@ class Fronted(Closed):
         if infinite.all():
             return self.trial_exponential(np.zeros(shape), s)
         tau = np.where(infinite, 1.0, period)
+        if np.any(np.abs(np.imag(s)) * tau > _MOST_TURNS):
+            late = self._not_before(tau)
+            duration = trials.lasting(self, tau, s)
+            success = 1.0 - np.exp(-s * tau) * late - s * duration
+            log_success = np.log(success)
+            trial = Trial(log_success, np.log(duration) - log_success)
+            return trials.unless_endless(self, trial, infinite, s)
         if self.shape or not s.size:
             success = self._expect(lambda t: np.exp(-s * t), tau)
             duration = self._expect(lambda t: spent(t, s), tau)
@@ -266,7 +281,8 @@ class Fronted(Closed):
         cuts = np.concatenate([[first], ends, near, np.asarray(self._fronts())])
         cuts = np.unique(cuts[(cuts >= first) & (cuts <= min(first + span, self._over()))])
         times = (cuts[:-1, None] + np.diff(cuts)[:, None] * _NODES).ravel()
-        mass = (np.diff(cuts)[:, None] * _HALF).ravel() * np.asarray(self._density(times))
+        known = front_table(self)
+        mass = (np.diff(cuts)[:, None] * _HALF).ravel() * np.asarray(known._density(times))
         atoms, weights = self._atoms()
         order = np.argsort(np.append(times, atoms), kind="stable")
         return np.append(times, atoms)[order], np.append(mass, weights)[order]

@@ -18,11 +18,11 @@ from resetsgd.passage.arrangements import log_total
 __all__ = [
     "contour",
     "cumulants",
+    "euler",
     "few_coins",
     "integrate",
     "integrate_damped",
     "invert",
-    "invert_right",
     "lattice",
 ]
 
@@ -65,11 +65,7 @@ def invert(transform: Callable[[Any], Any], t: Array) -> Array:
     Absolute error about 1e-12 max|f| for functions smooth on t > 0; measured against closed forms
     in the tests.
     """
-    return _summed(transform, t, *contour())
-
-
-def _summed(transform: Callable[[Any], Any], t: Array, nodes: Array, weights: Array) -> Array:
-    """The real part of a weighted sum over nodes that belong to t = 1."""
+    nodes, weights = contour()
     usable = (t > 0) & np.isfinite(t)
     time = np.where(usable, np.maximum(t, 1e-280), 1.0)  # 1/time must not overflow
     shape = (-1, *(1,) * time.ndim)
@@ -80,34 +76,22 @@ def _summed(transform: Callable[[Any], Any], t: Array, nodes: Array, weights: Ar
 
 
 @lru_cache(maxsize=4)
-def _line(half: int) -> tuple[Array, Array]:
-    """Nodes and weights for t = 1 on a vertical line right of 0, with Euler's summation."""
-    tails = np.cumsum([special.comb(half, k) for k in range(half)]) * 2.0**-half
-    weight = np.concatenate([[0.5], np.ones(half), tails[::-1]])
+def euler(half: int, terms: int) -> tuple[Array, Array]:
+    """Nodes and weights for t = 1 on a vertical line right of 0, with Euler's summation.
+
+    The line is that for ``half`` terms; as many are averaged, or fewer.
+
+    For transforms that cannot be continued to the left. With M = ``half`` the discretisation is off
+    by 10^(-0.6 M), rounding by 10^(M/3) eps.
+
+    Source: J. Abate and W. Whitt, INFORMS J. Comput. 18 (2006) 408.
+    """
+    tails = np.cumsum([special.comb(terms, k) for k in range(terms)]) * 2.0**-terms
+    unused = np.zeros(2 * (half - terms))
+    weight = np.concatenate([[0.5], np.ones(terms), tails[::-1], unused])
     index = np.arange(2 * half + 1)
     nodes = half * np.log(10.0) / 3.0 + 1j * np.pi * index
     return nodes, 10.0 ** (half / 3.0) * (-1.0) ** index * weight
-
-
-def invert_right(transform: Callable[[Any], Any], t: Array, terms: int = 14) -> Array:
-    """As :func:`invert`, from values right of the imaginary axis only.
-
-    For transforms that cannot be continued to the left: where a law is known by its quantiles.
-
-    Parameters
-    ----------
-    transform, t
-        As in :func:`invert`, for Re s > 0.
-    terms : int, default 14
-        Terms M of the Euler summation: discretisation 10^(-0.6 M) against rounding 10^(M/3) eps.
-
-    Notes
-    -----
-    Absolute error about 1e-7 max|f| with 14 terms.
-
-    **Source**: J. Abate and W. Whitt, INFORMS J. Comput. 18 (2006) 408, the Euler algorithm.
-    """
-    return _summed(transform, t, *_line(terms))
 
 
 @lru_cache(maxsize=1)

@@ -20,7 +20,7 @@ from resetsgd.passage.trials import turned
 if TYPE_CHECKING:
     from resetsgd.passage.base import PassageTime
 
-__all__ = ["LawTable", "tabulated"]
+__all__ = ["Inversions", "LawTable", "tabulated"]
 
 _EPS = float(np.finfo(np.float64).eps)
 _LEAST = -500.0
@@ -35,22 +35,84 @@ _WIDEST = 1.5
 _MOST_PANELS = 800
 _PROMISE = 3e-12
 """Relative error of the mass that is allowed; the mean may be ten times as far off."""
+_SHARPEST = 1e-5
+"""Width over mean below which no inversion resolves a law."""
+_MOST_TIMES = 12_000
+"""Times that one question may ask of a law without a table, an inversion for each."""
+_UNITS = 280.0
+"""Decades from one of a time scale beyond which an inversion has no digits."""
 
 
 def tabulated(free: PassageTime) -> Any:
-    """A passage time's table if its density is inverted and resolved by panels, else itself."""
+    """A passage time's table if its density is inverted, or what counts its inversions; or itself.
+
+    Itself where the density is known without an inversion, or for an array of parameters.
+    """
+    from resetsgd.passage.front_table import front_table
+    from resetsgd.passage.fronts import Fronted
     from resetsgd.passage.waiting import is_inverted
 
+    if isinstance(free, Fronted):
+        return front_table(free)
     if free.shape or not free.smooth or not is_inverted(free):
         return free
-    known = free.__dict__.get("_law_table")
-    if known is None:
+    if "_law_table" not in free.__dict__:
         try:
-            known = LawTable(free)
+            free.__dict__["_law_table"] = LawTable(free)
         except NotConverged:
-            known = free  # an inversion for each time, as asked for
-        free.__dict__["_law_table"] = known
-    return known
+            free.__dict__["_law_table"] = None
+    known = free.__dict__["_law_table"]
+    return Inversions(free) if known is None else known
+
+
+class Inversions:
+    """A law that no table holds, an inversion for each time, for so many times.
+
+    Parameters
+    ----------
+    free : PassageTime
+        Of scalar parameters.
+    """
+
+    def __init__(self, free: PassageTime) -> None:
+        self.free, self._left = free, _MOST_TIMES
+
+    def within_reach(self, last: float) -> None:
+        """Refuse what no inversion resolves, given a time by which every trial is over.
+
+        Raises
+        ------
+        NotConverged
+            If the time scale, or the chance to arrive by then, is beyond float64.
+        """
+        scale = float(np.asarray(self.free.timescale()))
+        if not abs(np.log10(scale)) < _UNITS:
+            raise NotConverged(f"a time scale of {scale:.3g}: change the unit of time")
+        if 0 < last < 1e300:
+            # P(T < t) is at most e E[exp(-T/t)]
+            chance = 1.0 + float(np.real(self.free._log_laplace(np.asarray(1.0 / last))))
+            if chance < -680.0:
+                raise NotConverged(
+                    f"the chance to arrive in a trial, at most exp({chance:.6g}), is beyond float64"
+                )
+
+    def _count(self, t: Any) -> None:
+        self._left -= int(np.size(t))
+        if self._left < 0:
+            raise NotConverged(
+                "the law is too steep or too rough for a table, and not resolved by"
+                f" {_MOST_TIMES} inversions"
+            )
+
+    def _density(self, t: Any) -> Any:
+        """Density at positive times."""
+        self._count(t)
+        return self.free._density(t)
+
+    def _survival(self, t: Any) -> Any:
+        """P(T > t) at positive times."""
+        self._count(t)
+        return self.free._survival(t)
 
 
 class LawTable:
@@ -83,6 +145,9 @@ class LawTable:
         if not self.arrive > 0:
             raise NotConverged("it never arrives in float64")
         with np.errstate(all="ignore"):
+            mean, std = float(np.asarray(free.mean())), float(np.asarray(free.std()))
+            if np.isfinite(mean) and std < _SHARPEST * mean:
+                raise NotConverged("the law is too steep to be tabulated")
             self._saddles()
             self._panels()
             self._integrate()
@@ -186,7 +251,9 @@ class LawTable:
             nothing = np.all(np.abs(value) <= noise, axis=0)
             coefficients[:, nothing] = 0.0
             value = np.where(nothing, 0.0, value)
-            found.append((low[done], high[done], coefficients[:, done], use_log[done], value[:, done]))
+            found.append(
+                (low[done], high[done], coefficients[:, done], use_log[done], value[:, done])
+            )
             made += int(done.sum())
             low, high = low[~done], high[~done]
             if not low.size:
@@ -265,7 +332,11 @@ class LawTable:
         value = self.later[place] - series(self.partial, place, local)
         beyond = x > self.edges[-1]
         if np.any(beyond):
-            far = self.rest / self.fall * np.exp(-self.fall * (x - self.edges[-1])) if self.rest else 0.0
+            far = (
+                self.rest / self.fall * np.exp(-self.fall * (x - self.edges[-1]))
+                if self.rest
+                else 0.0
+            )
             value = np.where(beyond, far, value)
         value = np.where(x < self.edges[0], self.arrive, np.maximum(value, 0.0))
         return value + self.never

@@ -24,6 +24,7 @@ from resetsgd.passage.elementary import choose, each, exp, expm1, hypot, ordinar
 from resetsgd.passage.hyperbolic import ramp
 from resetsgd.passage.placed import Placed
 from resetsgd.passage.sided import InverseTable
+from resetsgd.passage.steep import Law
 from resetsgd.processes import DriftDiffusion, LinearTrap
 
 __all__ = ["LinearTrapPassage", "passage"]
@@ -378,8 +379,10 @@ def _arriving(law: PassageTime) -> InverseTable:
     def given(s: Any) -> Any:
         return law._log_laplace(s) - log_chance
 
-    def late(t: Array) -> Any:
-        return np.clip(distribution.survival(given, np.asarray(t), law._inverting), 0.0, 1.0)
-
     scale = distribution.timescale(given, law.shape)
+    inverting = Law(given, law.shape, law.mean, law.std, lambda: scale)
+
+    def late(t: Array) -> Any:
+        return np.clip(distribution.survival(inverting, np.asarray(t)), 0.0, 1.0)
+
     return InverseTable.searched(law.shape, lambda t: 1.0 - late(t), late, scale)

@@ -13,6 +13,7 @@ from scipy import special
 
 from resetsgd import domain
 from resetsgd.domain import QUIET, Array, Real, RealLike
+from resetsgd.passage.arrangements import softplus
 from resetsgd.passage.base import PassageTime
 from resetsgd.passage.elementary import each, slope
 from resetsgd.passage.parabolic import excess_ratio, first_moment, ratio, rise, second_cumulant
@@ -137,7 +138,7 @@ class OrnsteinUhlenbeckPassage(Placed, PassageTime):
         slow = (np.abs(p) < _LOWEST) & (s != 0)
         if slow.any():  # log(1 + s mean)
             log = np.log(np.where(slow, s, 1.0)) + self.log_mean()
-            value = np.where(slow, np.logaddexp(0.0, np.real(log)), value)
+            value = np.where(slow, softplus(log), value)
         if np.iscomplexobj(value):  # beyond float64 the phase is lost
             value = np.where(np.isfinite(value), value, np.inf)
         return -value

@@ -10,7 +10,7 @@ import numpy as np
 from resetsgd import domain
 from resetsgd.domain import QUIET, Array, Real, RealLike
 from resetsgd.errors import DomainError, NotConverged
-from resetsgd.passage import inversion
+from resetsgd.passage import distribution
 from resetsgd.passage.arrangements import log1p, log_sum
 from resetsgd.passage.base import PassageTime
 from resetsgd.passage.drift_diffusion import DriftDiffusionPassage
@@ -21,8 +21,6 @@ _MOST_TERMS = 20_000
 _PROMISE = 1e-10
 _STEP = 1e-30
 _EPS = float(np.finfo(np.float64).eps)
-_EULER = 18
-"""Terms of the Euler summation of an inversion."""
 
 
 def partial_passage(free: PassageTime, rate: RealLike, factor: RealLike) -> PassageTime:
@@ -216,16 +214,10 @@ class PartialPassage(PassageTime):
     # Distribution ----------------------------------------------------------------------------
 
     def _survival(self, t: Array) -> Any:
-        t = np.broadcast_to(t, np.broadcast_shapes(t.shape, self.shape))
-        value = inversion.invert_right(self._late, t, _EULER)
-        usable = (t > 0) & np.isfinite(t)
-        never = -np.expm1(np.real(self._log_laplace(np.zeros(self.shape))))
-        return np.where(usable, value, np.where(t > 0, never, 1.0))
+        return distribution.survival(self._inverting, t, right=True)
 
     def _density(self, t: Array) -> Any:
-        t = np.broadcast_to(t, np.broadcast_shapes(t.shape, self.shape))
-        value = inversion.invert_right(lambda s: np.exp(self._log_laplace(s)), t, _EULER)
-        return np.where((t > 0) & np.isfinite(t), value, 0.0)
+        return distribution.density(self._inverting, t, right=True)
 
     @QUIET
     def _sample(self, n: int, generator: np.random.Generator) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,18 +10,16 @@ import numpy as np
 from resetsgd import domain
 from resetsgd.domain import QUIET, Array, Real
 from resetsgd.errors import DomainError, NotConverged
-from resetsgd.passage import inversion
+from resetsgd.passage import distribution
 from resetsgd.passage.arrangements import log1p
 from resetsgd.passage.base import PassageTime
 from resetsgd.protocols import Protocol
 
 __all__ = [
     "Restarted",
-    "delayed",
     "play",
     "refuse_settings",
     "restart",
-    "right_law",
     "spread_draws",
 ]
 
@@ -225,8 +223,11 @@ class Restarted(PassageTime):
     def _law(self, t: Array, *, density: bool) -> Any:
         """With an overhead: a sum over resets if it is fixed, else from right of 0."""
         if self.protocol.lost.fixed or not self._resolved:
+            from resetsgd.passage.delayed import delayed
+
             return delayed(self.free, self.free, self.protocol, t, density=density)
-        return right_law(self._log_laplace, t, self.shape, density=density)
+        law = distribution.density if density else distribution.survival
+        return law(self._inverting, t, right=True)
 
     def lasting(self, period: Array, s: Any) -> Any:
         """By the protocol's own sum where there is one: quadrature does not see the kinks."""
@@ -242,17 +243,6 @@ class Restarted(PassageTime):
     def _sample(self, n: int, generator: np.random.Generator) -> Array:
         """Play the trials: draw T and the waiting time until T comes first."""
         return play(n, generator, self.shape, self.free, self.free, self.protocol)
-
-
-def right_law(
-    log_laplace: Callable[[Any], Any], t: Array, shape: tuple[int, ...], *, density: bool
-) -> Any:
-    """Survival or density from a transform known right of 0 only, absolute error about 1e-7."""
-    t = np.broadcast_to(t, np.broadcast_shapes(t.shape, shape))
-    if density:
-        return np.where(t > 0, inversion.invert_right(lambda s: np.exp(log_laplace(s)), t), 0.0)
-    late = inversion.invert_right(lambda s: -np.expm1(log_laplace(s)) / s, t)
-    return np.where(t > 0, late, 1.0)
 
 
 def play(
@@ -289,58 +279,3 @@ def spread_draws(draws: Array, shape: tuple[int, ...]) -> Array:
     """Draws of shape (n, ...) against results of shape (n, more ...)."""
     missing = (1,) * (len(shape) - draws.ndim)
     return np.broadcast_to(draws.reshape(len(draws), *missing, *draws.shape[1:]), shape)
-
-
-@np.errstate(all="ignore")
-def delayed(
-    first: PassageTime, then: PassageTime, protocol: Protocol, t: Array, *, density: bool
-) -> Any:
-    """Survival or density with a fixed overhead c: a sum over the number of resets.
-
-    Exactly n resets have been lived through from the time n c on; the transform of each term is
-    smooth after its own delay, so that each is inverted there. Absolute error about 1e-11 a term.
-    """
-    lost = protocol.lost
-    smooth = first.smooth and then.smooth and protocol.keeps_smooth
-    if not (smooth and lost.fixed):
-        raise NotConverged(
-            f"survival: with {protocol!r} the law has kinks that no finite formula here resolves;"
-            " its mean, variance, transform and samples are available"
-        )
-    late = np.asarray(lost.mean)
-    shape = np.broadcast_shapes(t.shape, first.shape, then.shape, protocol.shape)
-    t = np.broadcast_to(t, shape)
-    # more resets than this do not happen by then
-    often = float(np.max(t * protocol.most_resets_a_time, initial=0.0))
-    delays = np.where(late > 0, np.floor(t / np.where(late > 0, late, 1.0)), np.inf)
-    most = int(min(np.max(delays, initial=0.0), often + 12.0 * np.sqrt(often) + 50.0))
-    if most > 4096:
-        raise NotConverged(f"survival: t = {float(t.max()):g} holds {most} resets with an overhead")
-
-    def parts(free: PassageTime, s: Any) -> tuple[Any, Any, Any]:
-        trial = protocol.trial(free, s)
-        success = np.exp(trial.log_success)
-        spent = np.exp(trial.log_success + trial.log_mean)
-        return success, spent, 1.0 - success - s * spent
-
-    def term(number: int, quantity: int) -> Callable[[Any], Any]:
-        def transform(s: Any) -> Any:
-            if number == 0:
-                return (*parts(first, s)[:2], 1.0)[quantity]
-            success, spent, reset = parts(then, s)
-            reached = parts(first, s)[2] * reset ** (number - 1)
-            return reached * (success, spent, 1.0 / s)[quantity]
-
-        return transform
-
-    def at(transform: Callable[[Any], Any], time: Array) -> Any:
-        return np.where(time > 0, inversion.invert(transform, time), 0.0)
-
-    value: Any = np.zeros(shape)
-    for number in range(most + 1):
-        after = t - number * late
-        value = value + at(term(number, 0 if density else 1), after)
-        if number and not density:  # the reset has come, and its overhead is not over
-            reached = term(number, 2)
-            value = value + at(reached, after + late) - at(reached, after)
-    return value if density else np.where(t == 0, 1.0, value)

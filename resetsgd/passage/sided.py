@@ -8,7 +8,7 @@ comes there (:meth:`Sided.given`). Resetting changes both, and gives back a two-
 from __future__ import annotations
 
 from abc import abstractmethod
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from resetsgd.passage.inverse_table import InverseTable
 from resetsgd.passage.one_end import Given, OneSide
 from resetsgd.passage.restart import Restarted
 from resetsgd.passage.splitting import Splitting
+from resetsgd.passage.steep import Law
 
 __all__ = ["Given", "InverseTable", "OneSide", "Sided", "SidedRestarted", "Splitting"]
 
@@ -189,14 +190,19 @@ class Sided(PassageTime):
                 " does not resolve; its moments, transform and splitting are available"
             )
 
+    def _given_law(self, side: str) -> Law:
+        """What a Laplace inversion may ask of the law on condition of a side."""
+        laws: dict[str, Law] = self.__dict__.setdefault("_given_laws", {})
+        if side not in laws:
+            laws[side] = self.given(side)._inverting
+        return laws[side]
+
     @QUIET
     def _survival_given(self, side: str, t: Array) -> Any:
         """P(T > t | side), by Laplace inversion, absolute error about 1e-11."""
         self._smoothly()
         t = np.broadcast_to(t, np.broadcast_shapes(t.shape, self.shape))
-        late = steep.survival(
-            partial(self._log_laplace_given, side), t, self.given(side)._inverting
-        )
+        late = steep.survival(self._given_law(side), t)
         value = np.clip(late, 0.0, 1.0)
         return np.where(t == 0, 1.0, np.where(np.isinf(t), 0.0, value))
 
@@ -209,8 +215,7 @@ class Sided(PassageTime):
         """Density of T at t on condition of the side, by Laplace inversion."""
         self._smoothly()
         t = np.broadcast_to(t, np.broadcast_shapes(t.shape, self.shape))
-        law = self.given(side)._inverting
-        values = steep.density(partial(self._log_laplace_given, side), t, law)
+        values = steep.density(self._given_law(side), t)
         return np.where((t == 0) | np.isinf(t), 0.0, values)
 
     def _sample_given(self, side: str, n: int, generator: np.random.Generator) -> Array:

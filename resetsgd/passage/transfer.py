@@ -299,7 +299,7 @@ class Transfer:
             value[part], one_minus[part] = self._directly(u[part], shift=False)
         return self._shifted(u, value, one_minus)
 
-    def _waves(self, u: Array) -> tuple[Array, Array, Array]:
+    def _waves(self, u: Any) -> tuple[Any, Any, Any]:
         """Beyond the last panel: its decay, the fall of G and the rise of 1 - G over 1 - z."""
         kappa = self.decay(u)  # type: ignore[misc]
         drop = np.multiply.outer(kappa, self.gap)
@@ -363,7 +363,9 @@ class Transfer:
         right[:, 0] = (unitary.conj().T @ self.leaves)[:, None]
         right[:, 1] = unitary.conj().T.sum(axis=1)[:, None]
         rows = np.vstack([self.rows, self.last]) @ unitary
-        fall = rise = turn = None
+        fall: Any = None
+        rise: Any = None
+        turn: Any = None
         if self.decay is not None:
             _, fall, rise = self._waves(point)
             project = unitary.conj().T @ self.beyond

@@ -112,7 +112,7 @@ def lasting(free: PassageTime, period: Array, s: Any) -> Any:
     period = np.broadcast_to(period, np.broadcast_shapes(np.shape(period), free.shape))
     if free.inverted and free.smooth and not np.iscomplexobj(s) and not np.ndim(s):
         # a transform itself: one inversion, not one at each node of a quadrature
-        return steep.lasting(free._log_laplace, period, s, free._inverting)
+        return steep.lasting(free._inverting, period, s)
     return inversion.integrate_damped(free.survival, s, period, free._marks())
 
 
@@ -126,6 +126,8 @@ def fixed(free: PassageTime, period: Any, s: Any = 0.0) -> Trial:
         # what arrives after the period counts at most exp(-s period), perhaps nothing to f(s)
         reach = np.where(infinite, 0.0, np.real(s) * np.where(infinite, 0.0, period))
         infinite = infinite | (reach + np.real(free._log_laplace(s)) > _UNSEEN)
+    if free.inverted and np.iscomplexobj(s):
+        infinite = infinite | _all_come(free, period, s)
     if infinite.all():
         return free.trial_exponential(np.zeros(period.shape), s)
     duration = free.lasting(np.where(infinite, 1.0, period), s)
@@ -138,6 +140,16 @@ def fixed(free: PassageTime, period: Any, s: Any = 0.0) -> Trial:
     log_success = np.log(success)
     log_mean = np.log(duration) - log_success
     return unless_endless(free, Trial(log_success, log_mean), infinite, s)
+
+
+def _all_come(free: PassageTime, period: Array, s: Any) -> Any:
+    """Whether what arrives after a period is nothing, by Chebyshev, next to the transform."""
+    mean, std = np.asarray(free.mean()), np.asarray(free.std())
+    if not np.any(period > mean):
+        return False
+    apart = np.where(np.isfinite(std), std, np.inf) / (period - mean)  # 1/standard deviations
+    near = (period > mean) & (np.maximum(apart, std / mean) * apart < 1e-17)
+    return near & (np.real(free._log_laplace(s)) > -1.0)
 
 
 @QUIET
@@ -172,8 +184,7 @@ def lattice(free: PassageTime, log_keep: Any, step: Any, s: Any = 0.0) -> Trial:
     rise, step = np.where(never, 1.0, -log_keep), np.asarray(step)
     summed = None if np.any(s) or np.ndim(step) else _summed_coins(free, log_keep, never, step)
     if summed is not None:
-        log_success, log_duration = summed
-        return unless_endless(free, Trial(log_success, log_duration - log_success), never, s)
+        return unless_endless(free, Trial(summed[0], summed[1] - summed[0]), never, s)
     log_success: Any = 0.0
     log_duration: Any = 0.0
     if rare.any():

@@ -14,12 +14,12 @@ from resetsgd.domain import Array
 from resetsgd.errors import NotConverged
 from resetsgd.passage.legendre_panels import ORDER, series, tools
 
-__all__ = ["RESOLVED", "March", "gauss"]
+__all__ = ["GRADING", "RESOLVED", "March", "gauss"]
 
 RESOLVED = 1e-12
 """Error on a panel, relative to the solution there, that is allowed in any case."""
 _QUADRATURE = 16
-_GRADING = 8.0
+GRADING = 8.0
 """Power that clusters the nodes where the kernel may be singular, at age 0."""
 _MOST_PANELS = 1500
 
@@ -142,8 +142,8 @@ class March:
         # next to age 0 the nodes are graded
         first = np.argmax(width[..., 0] > 0, axis=1)
         rows = np.arange(len(times))
-        share[rows, first] = points**_GRADING
-        measure[rows, first] *= _GRADING * points ** (_GRADING - 1.0)
+        share[rows, first] = points**GRADING
+        measure[rows, first] *= GRADING * points ** (GRADING - 1.0)
         u = lower + width * share
         used = np.flatnonzero((measure > 0).ravel())
         place = used // (u.shape[1] * u.shape[2])

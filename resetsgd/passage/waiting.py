@@ -11,8 +11,8 @@ from resetsgd.domain import Array
 from resetsgd.errors import NotConverged
 from resetsgd.passage.arrangements import log_total
 from resetsgd.passage.fronts import Fronted
-from resetsgd.passage.law_table import tabulated
 from resetsgd.passage.lattice_time import LatticeTime
+from resetsgd.passage.law_table import Inversions, LawTable, tabulated
 from resetsgd.passage.log_time import PROMISE, REACH, Grid
 from resetsgd.passage.waits import Waits
 from resetsgd.protocols.base import Trial
@@ -71,6 +71,14 @@ def _edges(free: PassageTime, law: WaitingTime, s: Any, shape: tuple[int, ...]) 
         + [(high + gap)[None] for gap in _RIGHT]
     )
     return np.asarray(np.sort(np.clip(outer, -740.0, 705.0), axis=0))
+
+
+def _longest(law: WaitingTime) -> float:
+    """A time by which a reset has come, within float64."""
+    t = np.exp(np.arange(-740.0, 705.0)).reshape(-1, *(1,) * len(law.shape))
+    left = np.asarray(law.waiting_survival(t)) > 0
+    later = np.flatnonzero(left.reshape(len(t), -1).any(axis=1))
+    return float(t.ravel()[min(later[-1] + 1, len(t) - 1)]) if later.size else 0.0
 
 
 def has_density(free: PassageTime) -> bool:
@@ -135,7 +143,9 @@ class _Pair:
         self.shape = np.broadcast_shapes(free.shape, law.shape, np.shape(s))
         self.plain = not np.any(self.s != 0)
         self.known = tabulated(free)
-        inverted = self.known is free and is_inverted(free)
+        if isinstance(self.known, Inversions):
+            self.known.within_reach(_longest(law))
+        inverted = is_inverted(free) and not isinstance(self.known, LawTable)
         # by the survival where it, but not the density, has digits in the tail
         self.closed = self.plain and not inverted and law.waiting_early(np.ones(1), 1) is not None
         self.noise = np.where(inverted, _NOISE, 0.0)

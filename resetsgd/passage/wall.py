@@ -30,6 +30,9 @@ from resetsgd.protocols import Trial
 
 __all__ = ["WallPassage"]
 
+_STEEPEST = 1e99
+"""Climb from which on the shared formulas, which end at a Péclet number of 1e100, are left."""
+
 
 class WallPassage(WallLaw):
     r"""First passage of :class:`~resetsgd.DriftDiffusion` with a reflecting wall behind the start.
@@ -122,8 +125,25 @@ class WallPassage(WallLaw):
         return _scaled(self._x, self._y, self._nu, self._D, s)
 
     def _log_laplace(self, s: Any) -> Any:
-        at, s, _ = self._at(s)
-        return log_transform(at, s)
+        at, scaled, _ = self._at(s)
+        value = log_transform(at, scaled)
+        if np.all(self._nu <= 0) or not np.any(self._climb >= _STEEPEST):
+            return value
+        # log f = log u(y) - log u(x + y), u(z) = 1 + (s D/nu²) exp(nu z/D) but for lesser terms
+        with np.errstate(all="ignore"):
+            s = np.asarray(s)
+            unit = np.log(s) + np.log(self._D) - 2.0 * np.log(np.abs(self._nu))
+            leaves = self._y / self._L * self._climb + unit.real > 0
+            up = np.where(leaves, -(self._x / self._L) * self._climb, -self._climb - unit)
+            up = np.where(s == 0, 0.0, up)
+            return np.where((self._climb >= _STEEPEST) & (unit.real < -5.0), up, value)
+
+    @property
+    def _climb(self) -> Any:
+        """nu L/D, what is to be climbed in all; negative for a drift toward the target."""
+        with np.errstate(all="ignore"):
+            value = self._nu / self._D * self._L
+            return np.where(np.isfinite(value), value, self._nu * (self._L / self._D))
 
     # Moments ---------------------------------------------------------------------------------
 
@@ -140,6 +160,8 @@ class WallPassage(WallLaw):
         mean = scale(wave.late(), time)
         usable = (mean > 1e-290) & (mean < 1e300)
         apart = wave.log_late() + time * np.log(2.0)
+        climbed = self._climb + np.log(self._D) - 2.0 * np.log(np.abs(self._nu))
+        apart = np.where(self._climb >= _STEEPEST, climbed, apart)
         return self._like(np.where(usable, np.log(np.where(usable, mean, 1.0)), apart))
 
     @QUIET
@@ -164,11 +186,16 @@ class WallPassage(WallLaw):
         """Trial against an exponential waiting time: M = W/f, W the transform of the survival."""
         at, x, time = self._at(np.asarray(rate + s))
         log_f = log_transform(at, x)
+        if np.any(self._climb >= _STEEPEST):
+            log_f = self._log_laplace(np.asarray(rate + s))
         if not np.iscomplexobj(x):
             mean = mean_ratio(at, x, time)
             usable = (mean > 1e-290) & (mean < 1e300)
             apart = Wave(at, x).log_late() + time * np.log(2.0) - log_f
             log_mean = np.where(usable, np.log(np.where(usable, mean, 1.0)), apart)
+            if np.any(self._climb >= _STEEPEST):
+                log_mean = np.where(np.isneginf(log_f), np.inf, log_mean)
+                log_mean = np.where(x == 0, self.log_mean(), log_mean)
             return Trial(log_f, log_mean, mean)
         log_mean = Wave(at, x).log_late() - log_f
         near, real, tilt = nearly_real(at, x)

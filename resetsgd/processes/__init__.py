@@ -10,6 +10,7 @@ from resetsgd.processes.drift_diffusion import DriftDiffusion
 from resetsgd.processes.landscape import Landscape
 from resetsgd.processes.langevin import Langevin
 from resetsgd.processes.linear_trap import LinearTrap
+from resetsgd.processes.noises import ColouredNoise, StableNoise
 from resetsgd.processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from resetsgd.processes.quadratic_sgd import QuadraticSGD
 from resetsgd.processes.random_walk import RandomWalk
@@ -17,6 +18,7 @@ from resetsgd.processes.telegraph import Telegraph
 
 __all__ = [
     "Bessel",
+    "ColouredNoise",
     "DriftDiffusion",
     "Landscape",
     "Langevin",
@@ -25,5 +27,6 @@ __all__ = [
     "Process",
     "QuadraticSGD",
     "RandomWalk",
+    "StableNoise",
     "Telegraph",
 ]

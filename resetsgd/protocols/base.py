@@ -72,6 +72,10 @@ class Clocked(Interface):
     def smooth(self) -> bool:
         """Whether T has a smooth density."""
 
+    @property
+    def fronted(self) -> bool:
+        """Whether T has a density and atoms at known times."""
+
     def survival(self, t: Any) -> Any:
         """P(T > t)."""
 

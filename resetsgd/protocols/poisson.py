@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -11,6 +12,7 @@ from resetsgd import domain
 from resetsgd.domain import Array, Real
 from resetsgd.errors import DomainError
 from resetsgd.protocols.base import Clocked, Protocol, Trial, hat_weights
+from resetsgd.protocols.families import Gamma
 from resetsgd.protocols.geometric import Geometric
 
 __all__ = ["Poisson"]
@@ -111,13 +113,33 @@ class Poisson(Protocol):
         """As the resets are rate times mean."""
         return 1.0 + self._slope(free)
 
+    @cached_property
+    def _waits(self) -> Gamma:
+        """The same protocol, as waiting times of one stage."""
+        return Gamma(self.working_rate, stages=1.0, overhead=self.overhead)
+
+    def _lawful(self, free: Clocked, t: Array) -> Protocol | None:
+        """The protocol that a law is found by; None where its transform is inverted."""
+        if free.smooth:
+            return None
+        return self._waits if free.fronted else self._coins(t)
+
     def survival(self, free: Clocked, t: Array) -> Any:
-        """By Laplace inversion if T is smooth (None), else from a fine lattice of coins."""
-        return None if free.smooth else self._coins(t).survival(free, t)
+        """By Laplace inversion if T is smooth (None), else by the renewal equation in time.
+
+        Where T is no density between atoms either, from a fine lattice of coins.
+        """
+        law = self._lawful(free, t)
+        return None if law is None else law.survival(free, t)
 
     def density(self, free: Clocked, t: Array) -> Any:
-        """By Laplace inversion if T is smooth (None), else from a fine lattice of coins."""
-        return None if free.smooth else self._coins(t).density(free, t)
+        """In the same ways."""
+        law = self._lawful(free, t)
+        return None if law is None else law.density(free, t)
+
+    def lasting(self, free: Clocked, t: Array, s: Any) -> Any:
+        """By the panels of the renewal equation, where it is solved."""
+        return self._waits.lasting(free, t, s) if free.fronted else None
 
     def _coins(self, t: Array) -> Geometric:
         """The same rate on 2^13 coins: relative error of survival about rate t / 2^14."""

@@ -145,7 +145,8 @@ class WaitingTime(Protocol):
 
     def _solved(self, free: Clocked) -> bool:
         """Whether the renewal equation holds: with a fixed overhead only between densities."""
-        dense = free.smooth and self.waiting_atoms() is None and not getattr(self, "running", False)
+        dense = free.smooth or free.fronted
+        dense = dense and self.waiting_atoms() is None and not getattr(self, "running", False)
         return self.lost.none or (self.lost.fixed and dense)
 
     def survival(self, free: Clocked, t: Array) -> Any:

@@ -12,9 +12,35 @@ from typing import TYPE_CHECKING, Any
 from resetsgd.errors import MissingExtra
 
 if TYPE_CHECKING:
-    from resetsgd.training.data import Dataset, Split, digits
+    from resetsgd.training.data import (
+        Augmentation,
+        Dataset,
+        OnDevice,
+        Split,
+        cifar10,
+        cifar10_pack,
+        cifar10n,
+        cifar100,
+        cifar100n,
+        digits,
+        fashion_mnist,
+        mnist,
+    )
     from resetsgd.training.ensemble import Ensemble, Evaluation
-    from resetsgd.training.labels import NoiseManifest, symmetric_noise
+    from resetsgd.training.evaluation import EvaluationProtocol, EvaluationReport
+    from resetsgd.training.labels import (
+        NoiseEstimate,
+        NoiseManifest,
+        asymmetric_noise,
+        confident_joint,
+        estimate_noise,
+        human_noise,
+        instance_noise,
+        matrix_noise,
+        pair_noise,
+        symmetric_noise,
+        transition_matrix,
+    )
     from resetsgd.training.loop import History, Look, fit
     from resetsgd.training.network import MLP, State
     from resetsgd.training.resetter import ResetEvent, Resetter
@@ -25,6 +51,26 @@ _HOME = {
     "Dataset": "data",
     "Split": "data",
     "digits": "data",
+    "Augmentation": "data",
+    "OnDevice": "data",
+    "cifar10": "data",
+    "cifar10_pack": "data",
+    "cifar10n": "data",
+    "cifar100": "data",
+    "cifar100n": "data",
+    "fashion_mnist": "data",
+    "mnist": "data",
+    "NoiseEstimate": "labels",
+    "asymmetric_noise": "labels",
+    "confident_joint": "labels",
+    "estimate_noise": "labels",
+    "human_noise": "labels",
+    "instance_noise": "labels",
+    "matrix_noise": "labels",
+    "pair_noise": "labels",
+    "transition_matrix": "labels",
+    "EvaluationProtocol": "evaluation",
+    "EvaluationReport": "evaluation",
     "Ensemble": "ensemble",
     "Evaluation": "ensemble",
     "NoiseManifest": "labels",
@@ -42,21 +88,41 @@ _HOME = {
 
 __all__ = [
     "MLP",
+    "Augmentation",
     "Dataset",
     "Ensemble",
     "Evaluation",
+    "EvaluationProtocol",
+    "EvaluationReport",
     "History",
     "Look",
+    "NoiseEstimate",
     "NoiseManifest",
+    "OnDevice",
     "ResetEvent",
     "Resetter",
     "Snapshot",
     "Split",
     "State",
+    "asymmetric_noise",
+    "cifar10",
+    "cifar10_pack",
+    "cifar10n",
+    "cifar100",
+    "cifar100n",
     "coins",
+    "confident_joint",
     "digits",
+    "estimate_noise",
+    "fashion_mnist",
     "fit",
+    "human_noise",
+    "instance_noise",
+    "matrix_noise",
+    "mnist",
+    "pair_noise",
     "symmetric_noise",
+    "transition_matrix",
 ]
 
 

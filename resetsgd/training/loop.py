@@ -17,6 +17,8 @@ from resetsgd import domain
 from resetsgd.errors import CorruptData, DomainError, StreamMismatch
 from resetsgd.training import storage
 from resetsgd.training.data import Dataset
+from resetsgd.training.data.device import Augmentation, OnDevice
+from resetsgd.training.evaluation import EvaluationProtocol, EvaluationReport
 from resetsgd.training.resetter import Resetter
 from resetsgd.training.snapshot import Snapshot, check
 from resetsgd.training.streams import batches
@@ -62,11 +64,30 @@ class History:
         One every ``evaluate_every`` steps.
     resets : tuple of int
         Steps at which the resetter reset.
+    published : str or None
+        That of the data: the published protocol under which test images were validation images.
     """
 
     steps: int
     looks: tuple[Look, ...]
     resets: tuple[int, ...]
+    published: str | None = None
+
+    def report(self, protocol: EvaluationProtocol | None = None) -> EvaluationReport:
+        """Best, last and mean accuracy, and whether test images chose.
+
+        Parameters
+        ----------
+        protocol : EvaluationProtocol, optional
+            What judges; by default the lowest validation loss chooses the best look.
+
+        Raises
+        ------
+        DomainError
+            If there is no look.
+        """
+        judge = EvaluationProtocol() if protocol is None else protocol
+        return judge.report(self.looks, published=self.published)
 
     @property
     def best(self) -> Look | None:
@@ -88,6 +109,7 @@ def fit(
     batch_size: int,
     loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy,
     resetter: Resetter | None = None,
+    augmentation: Augmentation | None = None,
     seed: int = 0,
     evaluate_every: int = 100,
     checkpoint: str | Path | None = None,
@@ -106,7 +128,8 @@ def fit(
     optimizer : Optimizer
         Over parameters of this model.
     data : Dataset
-        Trains on ``train``, chooses by ``validation``, records on ``test``.
+        Trains on ``train``, chooses by ``validation``, records on ``test``. Images stored as bytes
+        are centred and scaled by ``data.normalisation``, on the model's device.
     steps : int
         Optimizer steps in all. A finished run asked for more goes on.
     batch_size : int
@@ -116,6 +139,8 @@ def fit(
     resetter : Resetter, optional
         Of the same model and optimizer. It observes the validation loss if its mode is ``"min"``,
         the validation accuracy if it is ``"max"``.
+    augmentation : Augmentation, optional
+        Of the training images, which must be stored as bytes; keyed by (seed, step, image).
     seed : int
         Key of the batches.
     evaluate_every : int
@@ -174,6 +199,7 @@ def fit(
 
     run = _Run(model, optimizer, resetter, _settings(model, optimizer, data, loss, resetter))
     run.settings |= {"seed": seed, "batch_size": batch_size, "evaluate_every": every}
+    run.settings |= {"augmentation": None if augmentation is None else repr(augmentation)}
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and path.exists():
         run.load(path)
@@ -183,10 +209,10 @@ def fit(
         run.save(path)  # a place that cannot be written to is found out before the work
 
     device = next(model.parameters()).device
-    images, labels = (tensor.to(device) for tensor in data.train.tensors())
+    scale = data.normalisation
+    train = OnDevice(data.train, device, normalisation=scale, augmentation=augmentation)
     held_out = [
-        tuple(tensor.to(device) for tensor in part.tensors())
-        for part in (data.validation, data.test)
+        OnDevice(part, device, normalisation=scale) for part in (data.validation, data.test)
     ]
     drawn = np.empty((0, batch_size), np.int64)
     first = run.step
@@ -194,14 +220,19 @@ def fit(
         if run.step - first >= len(drawn):
             first = run.step
             ahead = np.arange(first, min(first + _AHEAD, steps))
-            drawn = batches(seed, 0, ahead, population=len(images), size=batch_size)
-        rows = torch.from_numpy(drawn[run.step - first]).to(device)
+            drawn = batches(seed, 0, ahead, population=len(train), size=batch_size)
+        chosen = drawn[run.step - first]
+        rows = torch.from_numpy(chosen).to(device)
+        places = None
+        if augmentation is not None:
+            places = torch.from_numpy(augmentation.draw(seed, run.step, chosen)).to(device)
         optimizer.zero_grad()
-        loss(model(images[rows]), labels[rows]).backward()  # type: ignore[no-untyped-call]
+        value = loss(model(train.batch(rows, places)), train.labels[rows])
+        value.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         run.step += 1
         if resetter is not None:
-            resetter.step()
+            resetter.step(loss=value.detach())
         if run.step % every == 0:
             look = _look(model, held_out, loss, run.step)
             run.looks.append(look)
@@ -210,7 +241,8 @@ def fit(
                 resetter.observe(look.validation_loss if lower else look.validation_accuracy)
         if path is not None and (run.step % write_every == 0 or run.step == steps):
             run.save(path)
-    return History(run.step, tuple(run.looks), tuple(resetter.resets if resetter else ()))
+    resets = tuple(resetter.resets if resetter else ())
+    return History(run.step, tuple(run.looks), resets, data.published)
 
 
 class _Run:
@@ -228,6 +260,11 @@ class _Run:
         self.step = 0
         self.looks: list[Look] = []
 
+    def live(self) -> Snapshot:
+        """Everything as it is, with what the resetter takes along."""
+        also = () if self.resetter is None else self.resetter.also
+        return Snapshot.capture(self.model, self.optimizer, also)
+
     def save(self, path: Path) -> None:
         storage.write(
             path,
@@ -235,7 +272,7 @@ class _Run:
                 "settings": self.settings,
                 "step": self.step,
                 "looks": [list(astuple(look)) for look in self.looks],
-                "live": Snapshot.capture(self.model, self.optimizer).state_dict(),
+                "live": self.live().state_dict(),
                 "resetter": None if self.resetter is None else self.resetter.state_dict(),
                 "random": torch.get_rng_state(),
             },
@@ -249,7 +286,7 @@ class _Run:
             theirs, ours = kept["settings"].get(name), self.settings.get(name)
             if theirs != ours:
                 raise StreamMismatch(f"{path}: was made with {name} = {theirs}, not {ours}")
-        live = Snapshot.capture(self.model, self.optimizer)
+        live = self.live()
         live.load_state_dict(kept["live"])
         if self.resetter is not None:
             self.resetter.load_state_dict(kept["resetter"])
@@ -286,7 +323,7 @@ def _settings(
 
 def _look(
     model: nn.Module,
-    held_out: list[tuple[Tensor, ...]],
+    held_out: list[OnDevice],
     loss: Callable[[Tensor, Tensor], Tensor],
     step: int,
 ) -> Look:
@@ -295,7 +332,7 @@ def _look(
     model.eval()
     try:
         (validation_loss, validation_accuracy), (_, test_accuracy) = (
-            _score(model, images, labels, loss) for images, labels in held_out
+            _score(model, part, loss) for part in held_out
         )
     finally:
         for module, training in modes:
@@ -306,14 +343,13 @@ def _look(
 @torch.no_grad()
 def _score(
     model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
+    part: OnDevice,
     loss: Callable[[Tensor, Tensor], Tensor],
 ) -> tuple[float, float]:
     """Mean loss and accuracy."""
-    total, correct = 0.0, 0
-    for x, y in zip(torch.split(images, _FORWARD), torch.split(labels, _FORWARD), strict=True):
-        logits = model(x)
+    total, correct, labels = 0.0, 0, part.labels
+    for x, y in zip(torch.split(part.images, _FORWARD), torch.split(labels, _FORWARD), strict=True):
+        logits = model(part.normalised(x))
         total += loss(logits, y).item() * len(y)
         correct += int((logits.argmax(1) == y).sum())
     return total / len(labels), correct / len(labels)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from resetsgd import domain
 from resetsgd.errors import CorruptData, DomainError, StreamMismatch
+from resetsgd.training.inplace import Writer, copied
+from resetsgd.training.resets.how import How, Replace
+from resetsgd.training.resets.layers import Layers, Selection, select
 from resetsgd.training.storage import digest
 
 __all__ = ["Snapshot"]
 
 _CHOICES = ("keep", "restore")
+_ZERO_AT_FIRST = frozenset(
+    ("momentum_buffer", "exp_avg", "exp_avg_sq", "max_exp_avg_sq", "square_avg", "grad_avg", "step")
+)
+"""Names of optimizer state that begins at zero in every optimizer of PyTorch that has it."""
 
 
 class Snapshot:
@@ -30,9 +37,9 @@ class Snapshot:
 
     What it holds: every parameter and buffer of the model (batch-norm statistics and non-persistent
     buffers included), the whole state of the optimizer (and of an inner ``base_optimizer``, as
-    sharpness-aware optimizers have), and the hyper-parameters of its groups. What it does not hold:
-    gradients, learning-rate schedulers, gradient scalers, random states, and anything else that
-    lives outside model and optimizer; a reset leaves those as they are.
+    sharpness-aware optimizers have), the hyper-parameters of its groups, and what ``also`` names.
+    What it does not hold: gradients, random states, and anything else that lives outside model and
+    optimizer; a reset leaves those as they are.
 
     Tensors are matched by position, not by name, so that compiled or wrapped models work.
 
@@ -51,13 +58,20 @@ class Snapshot:
     (True, 0)
     """
 
-    def __init__(self, model: nn.Module, optimizer: Optimizer, kept: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Optimizer,
+        kept: dict[str, Any],
+        also: Sequence[Any] = (),
+    ) -> None:
         self._model = model
         self._optimizer = optimizer
         self._kept = kept
+        self._also = tuple(also)
 
     @classmethod
-    def capture(cls, model: nn.Module, optimizer: Optimizer) -> Snapshot:
+    def capture(cls, model: nn.Module, optimizer: Optimizer, also: Sequence[Any] = ()) -> Snapshot:
         """Copy everything, now.
 
         Parameters
@@ -67,34 +81,46 @@ class Snapshot:
         optimizer : Optimizer
             Over parameters of this model and no others: what the model does not own would be left
             behind by a reset.
+        also : sequence of objects with ``state_dict`` and ``load_state_dict``
+            What goes back with them: a moving average, the memory of a loss, a gradient scaler, a
+            learning-rate scheduler.
 
         Raises
         ------
         DomainError
-            If the optimizer is not one, or is another model's.
+            If the optimizer is not one, or is another model's; or if something in ``also`` has no
+            state.
         """
         check(model, optimizer)
+        check_also(also)
         positions = _positions(model)
-        return cls(
-            model,
-            optimizer,
-            {
-                "parameters": [_copy(p) for p in model.parameters()],
-                "buffers": [_copy(b) for b in model.buffers()],
-                "optimizers": [
-                    {
-                        "state": {_key(k, positions): _copy(v) for k, v in one.state.items()},
-                        "groups": [
-                            {k: _copy(v) for k, v in group.items() if k != "params"}
-                            for group in one.param_groups
-                        ],
-                    }
-                    for one in _chain(optimizer)
-                ],
-            },
-        )
+        kept = {
+            "parameters": [copied(p) for p in model.parameters()],
+            "buffers": [copied(b) for b in model.buffers()],
+            "optimizers": [
+                {
+                    "state": {_key(k, positions): copied(v) for k, v in one.state.items()},
+                    "groups": [
+                        {k: copied(v) for k, v in group.items() if k != "params"}
+                        for group in one.param_groups
+                    ],
+                }
+                for one in chain(optimizer)
+            ],
+            "also": [copied(other.state_dict()) for other in also],
+        }
+        return cls(model, optimizer, kept, also)
 
-    def restore(self, *, learning_rate: str = "keep", hyperparameters: str = "keep") -> None:
+    def restore(
+        self,
+        *,
+        learning_rate: str = "keep",
+        hyperparameters: str = "keep",
+        momentum: str = "restore",
+        buffers: str = "restore",
+        layers: Layers | Selection = None,
+        how: How | None = None,
+    ) -> None:
         """Put model and optimizer back, in place; the snapshot can be restored any number of times.
 
         Values are copied into the live tensors, whose addresses stay (compiled code and CUDA graphs
@@ -107,48 +133,128 @@ class Snapshot:
         learning_rate : {"keep", "restore"}
             The live learning rate stays (default): it belongs to the schedule, and schedulers that
             compute the next rate from the present one never recover from a changed rate. Or it goes
-            back with the rest (``lr`` and ``initial_lr`` of each group).
+            back with the rest (``lr`` and ``initial_lr`` of each group), which is right if the
+            scheduler goes back too, being in ``also``.
         hyperparameters : {"keep", "restore"}
             The same choice for all other entries of the parameter groups (momentum, betas, weight
             decay, ...), which a schedule may also drive.
+        momentum : {"restore", "zero", "keep"}
+            The state of the optimizer goes back (default), begins afresh, or goes on.
+        buffers : {"restore", "keep"}
+            The same for buffers: batch-norm statistics among them.
+        layers : None, int, str, or list of str
+            What is put back: everything, the last so many layers, or what is named. The state of
+            the optimizer goes with its parameters; what is not selected goes on untouched.
+        how : How, optional
+            What the weights become, from where they are and where they were:
+            see :mod:`resetsgd.training.resets`. By default what they were.
 
         Raises
         ------
         DomainError
-            For another word, or if the model does not have the shapes it had, or if the optimizer
-            does not drive it any more.
+            For another word, a name the model does not have, or if the model does not have the
+            shapes it had, or if the optimizer does not drive it any more.
         """
         rate = domain.choice("learning_rate", learning_rate, _CHOICES) == "restore"
         rest = domain.choice("hyperparameters", hyperparameters, _CHOICES) == "restore"
+        domain.choice("momentum", momentum, ("restore", "zero", "keep"))
+        domain.choice("buffers", buffers, _CHOICES)
         check(self._model, self._optimizer)  # nothing is touched unless everything fits
+        check_also(self._also, learning_rate)
         problem = self._misfit(self._kept)
         if problem is not None:
             raise DomainError("model", problem, "the one of the snapshot, its tensors unchanged")
+        chosen = layers if isinstance(layers, Selection) else select(self._model, layers)
         owners = list(self._model.parameters())
+        there = [self._kept["parameters"][i] for i in chosen.parameters]
+        live = [owners[i] for i in chosen.parameters]
+        writer = Writer()
         with torch.no_grad():
-            for name, tensors in (("parameters", owners), ("buffers", self._model.buffers())):
-                for live, value in zip(tensors, self._kept[name], strict=True):
-                    live.copy_(value)
-            for one, held in zip(_chain(self._optimizer), self._kept["optimizers"], strict=True):
-                state = {
-                    owners[k] if isinstance(k, int) else k: v for k, v in held["state"].items()
-                }
-                for key in [key for key in one.state if key not in state]:
-                    del one.state[key]
-                for key, value in state.items():
-                    one.state[key] = _put(one.state.get(key), value)
+            if how is not None and not isinstance(how, Replace):
+                there = how.mix([p.detach() for p in live], there)
+            # the state before the parameters: a sharpness-aware optimizer may keep, as state,
+            # the very storage of a parameter
+            if momentum != "keep":
+                self._put_momentum(writer, owners, chosen, afresh=momentum == "zero")
+            for one, held in zip(chain(self._optimizer), self._kept["optimizers"], strict=True):
                 for group, values in zip(one.param_groups, held["groups"], strict=False):
                     for name, value in values.items():
                         if rate if name in ("lr", "initial_lr") else rest:
-                            group[name] = _put(group.get(name), value)
+                            group[name] = writer.put(group.get(name), value)
+            writer.flush()
+            writer.put(live, there)
+            if buffers == "restore":
+                standing = list(self._model.buffers())
+                for i in chosen.buffers:
+                    writer.put(standing[i], self._kept["buffers"][i])
+            # into the tensors that the object gave out, and these handed back to it: in place if
+            # they are its own, and if they are not, they are nobody else's
+            states = [
+                writer.put(other.state_dict(), held)
+                for other, held in zip(self._also, self._kept["also"], strict=True)
+            ]
+            writer.flush()
+        for other, state in zip(self._also, states, strict=True):
+            other.load_state_dict(state)
+
+    def _put_momentum(
+        self, writer: Writer, owners: list[nn.Parameter], chosen: Selection, *, afresh: bool
+    ) -> None:
+        """The optimizer state of the chosen parameters; of all keys, if all are chosen."""
+        places = set(chosen.parameters)
+        mine = {id(owners[i]) for i in places}
+        for one, held in zip(chain(self._optimizer), self._kept["optimizers"], strict=True):
+            rates = {id(p): g for g in one.param_groups for p in g["params"]}
+            state = {
+                owners[k] if isinstance(k, int) else k: v
+                for k, v in held["state"].items()
+                if not afresh and (chosen.whole if not isinstance(k, int) else k in places)
+            }
+            for key in list(one.state):
+                if key in state or not (chosen.whole or id(key) in mine):
+                    continue
+                if not (afresh and _zeroed(one.state[key], rates.get(id(key), {}))):
+                    del one.state[key]
+            for key, value in state.items():
+                one.state[key] = writer.put(one.state.get(key), value)
+
+    def distance(self, layers: Layers | Selection = None) -> float:
+        """Euclidean distance of the live parameters from those of the snapshot.
+
+        Parameters
+        ----------
+        layers : None, int, str, or list of str
+            Over which of them, as in :meth:`restore`.
+
+        Examples
+        --------
+        >>> model = nn.Linear(2, 1)
+        >>> snapshot = Snapshot.capture(model, torch.optim.SGD(model.parameters(), lr=0.1))
+        >>> with torch.no_grad():
+        ...     model.weight.add_(torch.tensor([3.0, 4.0])) is model.weight
+        True
+        >>> round(snapshot.distance(), 5)
+        5.0
+        """
+        chosen = layers if isinstance(layers, Selection) else select(self._model, layers)
+        owners = list(self._model.parameters())
+        with torch.no_grad():
+            parts = [
+                torch.linalg.vector_norm(
+                    owners[i].detach() - self._kept["parameters"][i], dtype=_wide(owners[i])
+                )
+                for i in chosen.parameters
+            ]
+            first = parts[0].device
+            return float(torch.linalg.vector_norm(torch.stack([p.to(first) for p in parts])))
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of the contents: tensors, numbers and text in dicts and lists.
 
         :func:`resetsgd.training.storage.write` keeps it in a file.
         """
-        copied: dict[str, Any] = _copy(self._kept)
-        return copied
+        state: dict[str, Any] = copied(self._kept)
+        return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over the contents of another snapshot's :meth:`state_dict`, by copy.
@@ -166,7 +272,7 @@ class Snapshot:
             raise CorruptData(f"snapshot is damaged: {error!r}") from None
         if problem is not None:
             raise StreamMismatch(f"snapshot is of another model: {problem}")
-        self._kept = _copy(state)
+        self._kept = copied(state)
         # a file gives tensors on the CPU: what is shaped like a parameter must live beside it
         owners = list(self._model.parameters())
         for held in self._kept["optimizers"]:
@@ -185,14 +291,13 @@ class Snapshot:
             ("parameters", list(self._model.parameters())),
             ("buffers", list(self._model.buffers())),
         ):
-            mine = [f"{t.dtype} {tuple(t.shape)}" for t in live]
-            found = [f"{t.dtype} {tuple(t.shape)}" for t in kept[name]]
-            if len(mine) != len(found):
-                return f"{len(mine)} {name} against {len(found)}"
-            for i, (ours, theirs) in enumerate(zip(mine, found, strict=True)):
-                if ours != theirs:
-                    return f"{name}[{i}] is {ours} against {theirs}"
-        optimizers, held = _chain(self._optimizer), kept["optimizers"]
+            if len(live) != len(kept[name]):
+                return f"{len(live)} {name} against {len(kept[name])}"
+            for i, (ours, theirs) in enumerate(zip(live, kept[name], strict=True)):
+                if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
+                    mine, found = (f"{t.dtype} {tuple(t.shape)}" for t in (ours, theirs))
+                    return f"{name}[{i}] is {mine} against {found}"
+        optimizers, held = chain(self._optimizer), kept["optimizers"]
         if len(optimizers) != len(held):
             return f"{len(optimizers)} optimizers against {len(held)}"
         for one, values in zip(optimizers, held, strict=True):
@@ -200,6 +305,8 @@ class Snapshot:
                 return f"{len(one.param_groups)} groups against {len(values['groups'])}"
             if any(isinstance(k, int) and k >= len(kept["parameters"]) for k in values["state"]):
                 return "state of a parameter that does not exist"
+        if len(kept["also"]) != len(self._also):
+            return f"{len(self._also)} further states against {len(kept['also'])}"
         return None
 
 
@@ -212,7 +319,7 @@ def check(model: nn.Module, optimizer: Optimizer) -> None:
     if any(nn.parameter.is_lazy(t) for t in (*model.parameters(), *model.buffers())):
         raise DomainError("model", type(model).__name__, "initialised: run one forward pass first")
     positions = _positions(model)
-    for one in _chain(optimizer):
+    for one in chain(optimizer):
         foreign = sum(id(p) not in positions for group in one.param_groups for p in group["params"])
         foreign += sum(isinstance(k, Tensor) and id(k) not in positions for k in one.state)
         if foreign:
@@ -223,11 +330,22 @@ def check(model: nn.Module, optimizer: Optimizer) -> None:
             )
 
 
-def _positions(model: nn.Module) -> dict[int, int]:
-    return {id(parameter): i for i, parameter in enumerate(model.parameters())}
+def check_also(also: Sequence[Any], learning_rate: str = "restore") -> None:
+    """``DomainError`` unless each has a state, and a scheduler takes the learning rate along."""
+    if not isinstance(also, (list, tuple)):
+        raise DomainError("also", also, "a list of objects with state_dict and load_state_dict")
+    for other in also:
+        if not all(callable(getattr(other, n, None)) for n in ("state_dict", "load_state_dict")):
+            raise DomainError("also", other, "objects with state_dict and load_state_dict")
+        if isinstance(other, LRScheduler) and learning_rate == "keep":
+            raise DomainError(
+                "learning_rate",
+                learning_rate,
+                "'restore' if the scheduler goes back: else the two fall out of step",
+            )
 
 
-def _chain(optimizer: Optimizer) -> list[Optimizer]:
+def chain(optimizer: Optimizer) -> list[Optimizer]:
     """The optimizer and those it wraps; a wrapper's own ``state`` does not hold their momentum."""
     found = [optimizer]
     while isinstance(inner := getattr(found[-1], "base_optimizer", None), Optimizer):
@@ -235,6 +353,10 @@ def _chain(optimizer: Optimizer) -> list[Optimizer]:
             break
         found.append(inner)
     return found
+
+
+def _positions(model: nn.Module) -> dict[int, int]:
+    return {id(parameter): i for i, parameter in enumerate(model.parameters())}
 
 
 def _key(key: Any, positions: dict[int, int]) -> int | str:
@@ -246,30 +368,18 @@ def _shape(value: Any) -> torch.Size | None:
     return value.shape if isinstance(value, Tensor) else None
 
 
-def _copy(value: Any) -> Any:
-    """A copy that shares nothing."""
-    if isinstance(value, Tensor):
-        return value.detach().clone()
-    if isinstance(value, Mapping):
-        return {key: _copy(item) for key, item in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(_copy(item) for item in value)
-    return copy.deepcopy(value)
+def _wide(tensor: Tensor) -> torch.dtype:
+    return torch.float64 if tensor.dtype == torch.float64 else torch.float32
 
 
-def _put(live: Any, kept: Any) -> Any:
-    """What goes in the place of ``live``: itself with the kept values in it wherever possible."""
-    if isinstance(kept, Tensor):
-        if isinstance(live, Tensor) and live.shape == kept.shape and live.dtype == kept.dtype:
-            return live.copy_(kept)
-        return kept.clone()
-    if isinstance(kept, dict) and isinstance(live, dict):
-        for key in [key for key in live if key not in kept]:
-            del live[key]
-        for key, item in kept.items():
-            live[key] = _put(live.get(key), item)
-        return live
-    if type(kept) is list and type(live) is list and len(live) == len(kept):
-        live[:] = [_put(old, new) for old, new in zip(live, kept, strict=True)]
-        return live
-    return _copy(kept)
+def _zeroed(state: Any, group: Mapping[str, Any]) -> bool:
+    """Set state to zero in place, if zero is how it begins; its tensors stay where they are."""
+    known = isinstance(state, dict) and state.keys() <= _ZERO_AT_FIRST
+    if not known or group.get("dampening"):  # with dampening the first momentum is not damped
+        return False
+    for name, value in state.items():
+        if isinstance(value, Tensor):
+            value.zero_()
+        elif value is not None:
+            state[name] = 0
+    return True

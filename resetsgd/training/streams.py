@@ -15,7 +15,16 @@ import numpy.typing as npt
 from resetsgd import domain
 from resetsgd.errors import DomainError
 
-__all__ = ["GENERATOR", "Purpose", "batches", "coins", "permutation", "uniforms", "words"]
+__all__ = [
+    "GENERATOR",
+    "Purpose",
+    "addressed",
+    "batches",
+    "coins",
+    "permutation",
+    "uniforms",
+    "words",
+]
 
 GENERATOR = "philox4x32-10"
 """Name of the generator, written into manifests."""
@@ -39,6 +48,11 @@ class Purpose:
     FLAG = 4
     MOVE = 5
     SPLIT = 6
+    WAIT = 7
+    PLACE = 8
+    FRESH = 9
+    PROJECTION = 7
+    AUGMENT = 8
 
 
 def _philox(key: int, counters: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
@@ -107,6 +121,33 @@ def words(
     counters[3] = purpose
     drawn = _philox(key, counters.reshape(4, -1)).T
     return np.ascontiguousarray(drawn).reshape(*shape, -1)[..., :count]
+
+
+def addressed(
+    seed: int, purpose: int, index: Any, *, replica: Any = 0, step: Any = 0
+) -> npt.NDArray[np.uint64]:
+    """One uniform 32-bit word for each (index, replica, step), whichever others are asked for.
+
+    Parameters
+    ----------
+    seed : int
+        Key of the stream, in [0, 2**64).
+    purpose : int
+        One of :class:`Purpose`.
+    index, replica, step : int or array of int
+        In [0, 2**32); they broadcast together. ``index`` is that of a sample, say.
+
+    Returns
+    -------
+    ndarray of uint64, shape of ``broadcast(index, replica, step)``
+        Values in [0, 2**32): the first of the four words at this counter.
+    """
+    key = domain.integer("seed", seed, 0, 2**64 - 1)
+    indices, steps = _indices("index", index), _indices("step", step)
+    replicas = _indices("replica", replica)
+    counters = np.empty((4, *domain.broadcast(index=indices, replica=replicas, step=steps)), "u8")
+    counters[0], counters[1], counters[2], counters[3] = indices, steps, replicas, purpose
+    return np.asarray(_philox(key, counters.reshape(4, -1))[0].reshape(counters.shape[1:]))
 
 
 def uniforms(

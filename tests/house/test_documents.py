@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", "docs/quickstart.md"]
+PAGES = ["README.md", "docs/quickstart.md", "docs/training.md"]
 BLOCK = re.compile(
     r"(?P<skip>(?:<!-- not run -->|% not run)\s*\n)?"
     r"^```(?P<kind>python|console)\n(?P<text>.*?)^```",

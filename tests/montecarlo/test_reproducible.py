@@ -93,25 +93,28 @@ def test_runs_say_how_they_were_made() -> None:
 # Anything that changes these numbers changes every user's results: raise STREAM_VERSION with it.
 GOLDEN = {
     "bridge": (
-        [0.5592639091186233, 0.4485248909117372, 0.697459559319609, 0.8364974788243437],
-        [1, 0, 0, 0],
+        [5.973397800853853, 6.243031795999444, 0.8749296303606973, 2.7839404460183688],
+        [8, 13, 2, 3],
     ),
     "exact": (
-        [1.1281591375055056, 2.1275648461031653, 3.313756350112002, 2.1160228892004054],
-        [1, 3, 3, 2],
+        [3.9368128884812092, 2.6300022610495173, 0.12287346352059535, 0.4813974967969929],
+        [7, 7, 0, 0],
     ),
     "euler": (
-        [4.2819373774673455, 0.7673449629231133, 0.19000000000000003, 0.15],
-        [9, 1, 0, 0],
+        [0.7297368705350528, 2.1486354030146226, 0.5299703611578865, 0.3888334491969946],
+        [4, 6, 1, 1],
     ),
 }
 
 
 @pytest.mark.parametrize("scheme", list(GOLDEN))
 def test_the_streams_of_this_version(scheme: str) -> None:
-    """Relative 1e-12 leaves room for the last digit of another C library's logarithm."""
+    """Relative 1e-12 leaves room for the last digit of another C library's logarithm.
+
+    The float32 noise of plain Euler is fused differently on another processor: 1e-5.
+    """
     times, resets = GOLDEN[scheme]
     S = rs.simulate(WALK, 1.0, 0.0, PROTOCOLS[0], paths=range(5, 9), seed=7, scheme=scheme)
-    assert STREAM_VERSION == 1
-    assert S.times == pytest.approx(times, rel=1e-12)
+    assert STREAM_VERSION == 2
+    assert S.times == pytest.approx(times, rel=1e-5 if scheme == "euler" else 1e-12)
     assert S.resets.tolist() == resets

@@ -17,6 +17,7 @@ def down(x: Any) -> Any:
     return (x[0], x[1])
 
 
+PLANE: dict[str, Any] = {"gradient": down, "dimension": 2}
 BOWL = rs.Langevin(gradient=down, dimension=2)
 
 
@@ -36,6 +37,9 @@ def run(**changed: Any) -> rs.Simulated:
         ({"start": [1.0, math.nan]}, "start"),
         ({"start": [0.1, 0.0]}, "start"),
         ({"start": np.zeros((0, 2))}, "start"),
+        ({"start": [1e101, 0.0]}, "start"),
+        ({"start": [1e-170, 0.0], "step": None,
+          "target": targets.half_space(0, 0.0, above=False)}, "step"),
         ({"reset_to": [0.1, 0.0]}, "reset_to"),
         ({"reset_to": [[1.0, 0.0], [2.0, 0.0]], "reset_weights": [1.0]}, "reset_weights"),
         ({"reset_to": [[1.0, 0.0], [2.0, 0.0]], "reset_weights": [1.0, -1.0]}, "reset_weights"),
@@ -52,8 +56,9 @@ def run(**changed: Any) -> rs.Simulated:
         ({"process": rs.Langevin(gradient=lambda x: (x[0],), dimension=2)}, "gradient"),
         ({"process": rs.Langevin(drift=lambda x: (math.inf, x[0]), dimension=2)}, "drift"),
         ({"process": rs.Langevin(drift=lambda x: (np.linalg.qr, 0.0), dimension=2)}, "drift"),
-        ({"process": rs.Langevin(drift=lambda x: (open("x"), 0.0), dimension=2)}, "drift"),
-        ({"process": rs.Langevin(gradient=down, dimension=2, diffusivity=lambda x: (1.0, 2.0, 3.0))},
+        ({"process": rs.Langevin(drift=lambda x: (rs.Poisson(1.0).rate, x[0]), dimension=2)},
+         "drift"),
+        ({"process": rs.Langevin(down, dimension=2, diffusivity=lambda x: (1.0, 2.0, 3.0))},
          "diffusivity"),
         ({"process": rs.DriftDiffusion(1.0, 1.0), "start": 1.0, "target": 0.0,
           "precision": "single"}, "precision"),
@@ -67,6 +72,8 @@ def test_simulate_refuses(changed: dict[str, Any], name: str) -> None:
 @pytest.mark.parametrize(
     ("given", "name"),
     [
+        ({**PLANE, "diffusivity": [[1.0, 2.0], [0.0, 1.0]]}, "diffusivity"),
+        ({**PLANE, "diffusivity": [[1.0, 2.0], [2.0, 1.0]]}, "diffusivity"),
         ({}, "gradient"),
         ({"gradient": down, "drift": down}, "gradient"),
         ({"gradient": 1.0}, "gradient"),
@@ -75,8 +82,6 @@ def test_simulate_refuses(changed: dict[str, Any], name: str) -> None:
         ({"gradient": down, "dimension": 2, "diffusivity": 0.0}, "diffusivity"),
         ({"gradient": down, "dimension": 2, "diffusivity": [1.0, 1.0, 1.0]}, "diffusivity"),
         ({"gradient": down, "dimension": 2, "diffusivity": [1.0, -1.0]}, "diffusivity"),
-        ({"gradient": down, "dimension": 2, "diffusivity": [[1.0, 2.0], [0.0, 1.0]]}, "diffusivity"),
-        ({"gradient": down, "dimension": 2, "diffusivity": [[1.0, 2.0], [2.0, 1.0]]}, "diffusivity"),
         ({"gradient": down, "dimension": 2, "friction": 0.0}, "friction"),
         ({"gradient": down, "dimension": 2, "friction": [1.0]}, "friction"),
     ],

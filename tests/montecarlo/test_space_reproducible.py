@@ -110,8 +110,8 @@ def test_seeds_differ() -> None:
 SMALL = """
 import resetsgd as rs
 well = rs.landscapes.quadratic([1.0, 3.0]).langevin(diffusivity={noise}, friction={friction})
-S = rs.simulate(well, [1.0, 0.3], rs.targets.{target}, rs.Poisson(1.0), paths=3, step=0.1, threads=1,
-                horizon=5.0)
+S = rs.simulate(well, [1.0, 0.3], rs.targets.{target}, rs.Poisson(1.0), paths=3, step=0.1,
+                threads=1, horizon=5.0)
 print(S.times.tolist(), S.resets.tolist())
 """
 

@@ -19,6 +19,7 @@ from resetsgd.montecarlo import streams
 from resetsgd.montecarlo.kernels import fill, lanes, vectors
 from resetsgd.montecarlo.kernels.compiling import kernel
 
+
 def words(*, seed: int, path: int, purpose: str = "free", n: int = 10) -> list[int]:
     """The first words of a stream."""
     out = np.empty(n, np.uint32)

@@ -230,6 +230,40 @@ def test_resetting_under_poisson_in_closed_form():
     assert half_line().under(rs.Poisson(best.rate)).cv() == pytest.approx(1.0, rel=1e-9)
 
 
+def test_an_end_many_flips_away_is_not_felt():
+    """1400 mean flips to the far end: the law of the half line until a flight reaches it."""
+    far = rs.first_passage(rs.Telegraph(0.7, 2.5), 0.0, (-1e3, 0.3))
+    alone = rs.first_passage(rs.Telegraph(0.7, 2.5), 0.0, 0.3)
+    t = np.array([0.1, 0.43, 0.5, 5.0, 100.0, 1400.0])
+    assert far.survival(t[0]) == 1.0
+    assert (np.diff(far.survival(t)) < 0).any() and far.survival(1400.0) > 0.01
+    np.testing.assert_allclose(far.survival(t), alone.survival(t), rtol=1e-11)
+    np.testing.assert_allclose(far.density(t[2:]), alone.density(t[2:]), rtol=1e-9)
+    near = rs.first_passage(rs.Telegraph(0.7, 2.5), 0.0, (-5.0, 0.3))
+    assert not np.allclose(near.survival(t), alone.survival(t), rtol=1e-3)
+
+
+@pytest.mark.parametrize("make", [half_line, interval])
+@pytest.mark.parametrize("turns", [0.5, 30.0, 300.0])
+def test_transform_within_a_fixed_period(make, turns):
+    """E[exp(-sT); T < tau] at imaginary s, against the atoms and a quadrature of the density."""
+    law, tau = make(1), 2.1
+    s = 1j * turns / tau
+    x, w = np.polynomial.legendre.leggauss(200)
+    expected, edges = 0.0, [0.9 / 1.3]
+    places, weights = (np.atleast_1d(part) for part in law._atoms())
+    if make is interval:
+        edges += [2.1 / 1.3]
+    for place, weight in zip(places, weights, strict=True):
+        expected += weight * np.exp(-s * place) * (place < tau)
+    for low, high in zip([0.0, *edges], [*edges, tau], strict=True):
+        u = low + 0.5 * (high - low) * (1.0 + x)
+        expected += 0.5 * (high - low) * (w @ (np.exp(-s * u) * law.density(u)))
+    found = np.exp(law.trial_fixed(tau, s).log_success)
+    assert abs(found - expected) < 1e-9 * max(1.0, turns)
+    assert not abs(found - 1.01 * expected) < 1e-9 * max(1.0, turns)
+
+
 def test_extreme_arguments_give_numbers():
     draw = np.random.default_rng(4)
     for _ in range(200):

@@ -132,6 +132,19 @@ def test_either_side_and_scaling():
         )
 
 
+@pytest.mark.parametrize("drift", [1e90, 1e98, 1e99, 1e101, 1e300])
+def test_a_climb_that_leaves_the_powers_of_float64(drift):
+    """Against a drift nu: log mean nu L/D, and transform exp(-nu x/D), to the digits of float64."""
+    law = rs.first_passage(rs.DriftDiffusion(-drift, 0.25), start=0.0, target=1.0, wall=-0.25)
+    assert law.log_mean() == pytest.approx(5.0 * drift, rel=1e-14)
+    assert law.log_laplace(2.0) == pytest.approx(-4.0 * drift, rel=1e-14)
+    assert law.log_laplace(0.0) == 0.0
+    assert law.under(rs.Poisson(2.0)).log_mean() == pytest.approx(4.0 * drift, rel=1e-14)
+    assert law.under(rs.Poisson(0.0)).log_mean() == pytest.approx(5.0 * drift, rel=1e-14)
+    toward = rs.first_passage(rs.DriftDiffusion(drift, 0.25), start=0.0, target=1.0, wall=-0.25)
+    assert toward.log_mean() == pytest.approx(-np.log(drift), rel=1e-14)
+
+
 def test_the_ends_of_float64():
     for drift in (0.0, 1e-300, -1.0, 1e12, -1e300, 1e300):
         for D in (1e-308, 1e-12, 1.0, 1e160):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import FrozenInstanceError
 from typing import Any
 
 import numpy as np
@@ -125,12 +124,16 @@ def test_a_checkpoint_by_hand_yields_only_to_a_better_metric() -> None:
     assert resetter.observe(1.0)
     resetter.checkpoint()
     step(resetter.model, resetter.optimizer, 1)
-    assert resetter.step() == ResetEvent(2, True, 1)
+    event = resetter.step()
+    assert (*event[:4], event.metric) == (2, True, 1, "coin", 1.0)
+    assert event.distance is not None
+    assert event.distance > 0.0
+    assert resetter.events == [event]
     assert not resetter.observe(1.0)
     assert resetter.observe(torch.tensor(0.5))
     assert resetter.observe(np.float32(0.25))
     assert resetter.observe(-np.inf)
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         resetter.step().reset = False  # type: ignore[misc]
 
 
@@ -178,9 +181,12 @@ def test_a_state_of_other_settings_or_damaged_is_refused() -> None:
     for change in (
         {"steps": -1},
         {"steps": "3"},
-        {"taken": None},
+        {"places": None},
+        {"places": [{"step": 9, "metric": None, "snapshot": {}}]},
+        {"best_place": "shared", "places": []},
         {"best": "low"},
-        {"resets": [9]},
+        {"events": [[9, True, 0]]},
+        {"memory": []},
     ):
         with pytest.raises(CorruptData):
             resetter.load_state_dict({**state, **change})
@@ -216,17 +222,18 @@ def test_what_is_not_a_metric_is_refused(metric: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "protocol",
+    ("protocol", "why"),
     [
-        rs.Poisson(rate=0.1),
-        rs.Sharp(period=2.5),
-        rs.Sharp(period=float("inf")),
-        rs.Geometric(probability=np.array([0.1, 0.2])),
-        rs.Geometric(probability=0.1, order="move-look-coin"),
-        0.1,
+        (rs.Geometric(probability=np.array([0.1, 0.2])), "scalar"),
+        (rs.Weibull(scale=np.array([3.0, 4.0])), "scalar"),
+        (rs.Geometric(probability=0.1, order="move-look-coin"), "order move, coin, look"),
+        (rs.Sharp(period=3, overhead=1.0), "without overhead"),
+        (rs.Poisson(rate=0.1, partial=0.5), "how=Partial"),
+        (0.1, "one of resetsgd's protocols"),
+        ([], "at least one"),
     ],
     ids=repr,
 )
-def test_protocols_that_make_no_sense_here_are_refused(protocol: Any) -> None:
-    with pytest.raises(DomainError, match=r"^protocol = .*Geometric.*Sharp"):
+def test_protocols_that_make_no_sense_here_are_refused(protocol: Any, why: str) -> None:
+    with pytest.raises(DomainError, match=rf"^protocol = .*{why}"):
         Resetter(*make(), protocol)

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from resetsgd.errors import CorruptData, DomainError, MissingExtra
-from resetsgd.training import data
-from resetsgd.training.data import Split, digits
+from resetsgd.training.data import Split, digits, handwritten
 
 
 def test_parts_are_disjoint_and_complete() -> None:
@@ -77,6 +76,6 @@ def test_without_scikit_learn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
 
 
 def test_other_data_under_the_same_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data, "_DIGITS_SHA256", "0" * 64)
+    monkeypatch.setattr(handwritten, "_DIGITS_SHA256", "0" * 64)
     with pytest.raises(CorruptData, match="scikit-learn"):
         digits()

@@ -92,7 +92,7 @@ def _between(x: float, xs: Any, ys: Any) -> Any:
 
 
 @helper
-def looked_up(hazard: float, table: Any) -> float:
+def looked_up(hazard: float, table: Any) -> Any:
     """The time at which the cumulative hazard of a table is reached."""
     return _between(hazard, table[0], table[1])
 

@@ -30,8 +30,9 @@ __all__ = [
 ]
 
 settings: Any = numba.config
-_POINTER = numba.types.CPointer(numba.types.float64)
-BLOCK = numba.types.void(_POINTER, _POINTER, numba.types.int64, _POINTER)
+types: Any = numba.types
+_POINTER = types.CPointer(types.float64)
+BLOCK = types.void(_POINTER, _POINTER, types.int64, _POINTER)
 """Signature of a block function: x, out, n, parameters."""
 
 Function = TypeVar("Function", bound=Callable[..., object])

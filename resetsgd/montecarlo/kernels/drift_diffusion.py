@@ -14,11 +14,7 @@ import numpy as np
 
 from resetsgd.montecarlo.kernels.clocks import next_reset, overhead, placed
 from resetsgd.montecarlo.kernels.compiling import kernel
-from resetsgd.montecarlo.kernels.hitting import (
-    bridge_crosses,
-    inverse_of_inverse_gaussian,
-    within_bridge,
-)
+from resetsgd.montecarlo.kernels.hitting import bridge_crosses, within_bridge
 from resetsgd.montecarlo.kernels.lanes import EVENTS, MOTION, seed_lane, uniform, word_lanes
 from resetsgd.montecarlo.kernels.outcomes import ARRIVED, BROKEN, CENSORED, RUNNING
 from resetsgd.montecarlo.kernels.variates import normal
@@ -46,7 +42,6 @@ def stepwise(
     places: Any,
     horizon: float,
     step: float,
-    bridge: bool,
     times: Any,
     outcomes: Any,
     resets: Any,
@@ -60,9 +55,7 @@ def stepwise(
 ) -> int:
     """Steps of at most ``step``, cut short at resets and at the horizon; returns how many.
 
-    With ``bridge`` a step is made first and then asked whether it met the target. Without, a
-    stretch until the next reset takes one draw of the reset-free passage time and no ``step`` at
-    all. Both are exact.
+    A step is made first and then asked whether it met the target: exact at any step.
 
     Parameters
     ----------
@@ -76,8 +69,6 @@ def stepwise(
         See :mod:`resetsgd.montecarlo.kernels.clocks`; places are distances.
     horizon, step : float
         Paths are stopped at the horizon (may be infinite).
-    bridge : bool
-        See above.
     times, outcomes, resets : arrays of length n
         Results of the paths ``first`` ... ``first + n - 1``, written here.
     counter : int64 array of length 1
@@ -97,8 +88,6 @@ def stepwise(
     due, ticks = float(reals[3, 0]), float(reals[4, 0])
     paths = len(times)
     full_spread = math.sqrt(2.0 * diffusivity * step)
-    # Drift away: the target is reached with a probability, and then as by the opposite drift.
-    speed, away = abs(velocity), velocity < 0.0
     begins = ints[3, 0] == 0
     used = 0
     while used < budget:
@@ -121,35 +110,25 @@ def stepwise(
         end = min(due, stop)
         h = end - t
         outcome = RUNNING
-        last = True
-        if bridge:
-            last = h <= step
-            if last:
-                spread = math.sqrt(2.0 * diffusivity * h)
-            else:
-                h, spread = step, full_spread
+        last = h <= step
+        if last:
+            spread = math.sqrt(2.0 * diffusivity * h)
+        else:
+            h, spread = step, full_spread
+        z = normal(words, 0)
+        u = uniform(words, 0)
+        moved = y - velocity * h + spread * z
+        if moved - moved != 0.0:  # infinite or NaN
+            outcome = BROKEN
+        elif bridge_crosses(y, moved, diffusivity * h, u):
             z = normal(words, 0)
             u = uniform(words, 0)
-            moved = y - velocity * h + spread * z
-            if moved - moved != 0.0:  # infinite or NaN
-                outcome = BROKEN
-            elif bridge_crosses(y, moved, diffusivity * h, u):
-                z = normal(words, 0)
-                u = uniform(words, 0)
-                # The sum may exceed the end of the stretch in its last digit.
-                t = min(t + within_bridge(y, moved, h, diffusivity, z, u), end)
-                outcome = ARRIVED
-            else:
-                t += h
-                y = moved
-        elif not away or uniform(words, 0) < math.exp(velocity * y / diffusivity):
-            z = normal(words, 0)
-            u = uniform(words, 0)
-            q = inverse_of_inverse_gaussian(speed / y, diffusivity / (y * y), z, u)
-            # Compared as rates: q = 0 (an infinite time) needs no special case.
-            if q * h >= 1.0:
-                t = min(t + 1.0 / q, end)
-                outcome = ARRIVED
+            # The sum may exceed the end of the stretch in its last digit.
+            t = min(t + within_bridge(y, moved, h, diffusivity, z, u), end)
+            outcome = ARRIVED
+        else:
+            t += h
+            y = moved
         if outcome == RUNNING and last:
             t = end
             if end == stop:

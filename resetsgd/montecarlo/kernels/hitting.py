@@ -19,14 +19,14 @@ __all__ = ["bridge_crosses", "bridge_probability", "inverse_of_inverse_gaussian"
 
 
 @inlined
-def inverse_of_inverse_gaussian(m: float, half: float, z: float, u: float) -> float:
-    """1/X of an inverse Gaussian X with mean 1/m and shape 1/(2 half), from a normal and a uniform.
+def inverse_of_inverse_gaussian(m: float, half: float, square: float, u: float) -> float:
+    """1/X of an inverse Gaussian X with mean 1/m and shape 1/(2 half), from z² and a uniform.
 
     ``m`` = 0 is the Levy law (infinite mean). With w = half z², the two roots of Michael, Schucany
     and Haas have the reciprocals q = m + w + sqrt(w (2m + w)) and m²/q; the first is taken with
     probability q / (q + m).
     """
-    w = half * z * z
+    w = half * square
     q = m + w + math.sqrt(w) * math.sqrt(2.0 * m + w)  # one root of the product could overflow
     other = m / q * m  # both, for a wrong guess of the branch costs more than the division
     return q if u * (q + m) <= q else other
@@ -72,4 +72,4 @@ def within_bridge(
     """
     m = abs(end) / distance
     half = diffusivity * span / (distance * distance)
-    return span / (1.0 + inverse_of_inverse_gaussian(m, half, z, u))
+    return span / (1.0 + inverse_of_inverse_gaussian(m, half, z * z, u))

@@ -33,7 +33,7 @@ import numpy as np
 
 from resetsgd.montecarlo.kernels.compiling import inlined, spliced
 from resetsgd.montecarlo.kernels.elementary import log, log32
-from resetsgd.montecarlo.kernels.vectors import bits32, from_bits32, muladd, stack
+from resetsgd.montecarlo.kernels.vectors import bits32, from_bits32, from_bits64, muladd, stack
 
 __all__ = [
     "EVENTS",
@@ -66,6 +66,7 @@ _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _SALT_1, _SALT_2 = np.uint64(0xA0761D6478BD642F), np.uint64(0xE7037ED1A0B428DB)
 _S27, _S30, _S31, _S32 = np.uint64(27), np.uint64(30), np.uint64(31), np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
+_S12, _S20, _ONE_BITS = np.uint64(12), np.uint64(20), np.uint64(0x3FF0000000000000)
 
 _HALF = np.float32(0.5)
 _TO_UNIT = np.float32(2.0**-31)
@@ -136,8 +137,9 @@ def uniform(words: Any, lane: int) -> Any:
     """Uniform in the open interval (0, 1): 52 bits, at the middle of their cell."""
     high = np.uint64(next_word(words, lane))
     low = np.uint64(next_word(words, lane))
-    cell = np.int64((high << np.uint64(20)) | (low >> np.uint64(12)))
-    return (float(cell) + 0.5) * 2.0**-52
+    # The bits of a number in [1, 2): there is no vector conversion from 64-bit integers.
+    cell = np.uint64((high << _S20) | (low >> _S12)) | _ONE_BITS
+    return from_bits64(cell) - (1.0 - 2.0**-53)
 
 
 @inlined

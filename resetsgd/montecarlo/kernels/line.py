@@ -65,8 +65,8 @@ whether there is a drift function, a rate r(x), and a wall."""
 
 NUMBERS = ("start", "low", "high", "side", "drift", "diffusivity", "step", "horizon", "wall",
            "wall_side")  # fmt: skip
-"""Numbers: with one end it is ``low`` = ``high`` and ``side`` +1 if the start is above it; ``drift``
-where it is constant; the wall reflects paths to the ``wall_side`` (+1 above it)."""
+"""Numbers: with one end it is ``low`` = ``high`` and ``side`` +1 if the start is above it;
+``drift`` where it is constant; the wall reflects paths to the ``wall_side`` (+1 above it)."""
 
 NEAR = 4.0
 """A path that is this many deviations of a step away from the wall does not meet it (2e-14)."""

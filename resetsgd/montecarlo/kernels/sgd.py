@@ -23,6 +23,7 @@ from resetsgd.montecarlo.kernels.sgd_models import (
     Model,
     Problem,
     Scratch,
+    fast_value,
     observed,
 )
 from resetsgd.montecarlo.kernels.sgd_moves import (
@@ -291,8 +292,13 @@ def advance(
             if look != MISSED:
                 continue
             if target >= 0 and step % every == 0 and not fresh:
-                used += 0 if quick else plan.look_cost
-                value = observed(target, model, theta, problem, scratch)
+                if quick:
+                    value = fast_value(
+                        target, model.even, size, theta, teacher, direction, model.shift
+                    )
+                else:
+                    used += plan.look_cost
+                    value = observed(target, model, theta, problem, scratch)
                 look = seen(value, plan.above, plan.level)
             if plan.checkpoint == BEST and step % plan.best_every == 0:
                 used += plan.look_cost

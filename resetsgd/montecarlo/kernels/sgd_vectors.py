@@ -148,6 +148,7 @@ else:
         """Four rows at a time, so that one reading of the vector serves all."""
         matrix, rows, vector, out = pointers
         loop = cgutils.for_range_slice
+
         with loop(builder, _whole(0), count, _whole(LANE)) as (k, _):
             first = builder.add(at, k)
             chosen = [

@@ -1,4 +1,4 @@
-"""Passage in many dimensions: all lanes one step at a time, what happens to single paths afterwards.
+"""Passage in many dimensions: all lanes one step at a time, then what happens to single paths.
 
 Each lane has its own step: as long as the user's, or shorter where a reset, a look or the horizon
 comes before, so that these fall on exact times. After a step, lanes that have arrived, broken or
@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from resetsgd.montecarlo.kernels.clocks import next_reset, overhead
-from resetsgd.montecarlo.kernels.compiling import helper, kernel, spliced
+from resetsgd.montecarlo.kernels.clocks import overhead
+from resetsgd.montecarlo.kernels.compiling import kernel, spliced
 from resetsgd.montecarlo.kernels.elementary import exp
 from resetsgd.montecarlo.kernels.hitting import within_bridge
-from resetsgd.montecarlo.kernels.lanes import EVENTS, LANES, MOTION, seed_lane, uniform
+from resetsgd.montecarlo.kernels.lanes import LANES, uniform
 from resetsgd.montecarlo.kernels.outcomes import (
     ARRIVED,
     BROKEN,
@@ -35,145 +35,34 @@ from resetsgd.montecarlo.kernels.outcomes import (
     TIME,
 )
 from resetsgd.montecarlo.kernels.rows import call_rows, rows
+from resetsgd.montecarlo.kernels.space_events import (
+    ALIVE,
+    DUE,
+    END,
+    FINAL,
+    LEFT,
+    LIMIT,
+    LOOK,
+    LOOKED,
+    begin,
+    coming,
+    look,
+    place,
+    wait,
+    which_side,
+)
 from resetsgd.montecarlo.kernels.space_moves import measure, measure_lane, move
 from resetsgd.montecarlo.kernels.space_state import (
     DIAGONAL_HERE,
     FULL,
     FUNCTION,
     LOOK_AT_STEPS,
-    LOOK_AT_TIMES,
     NOTHING,
     SLAB,
 )
 from resetsgd.montecarlo.kernels.variates import normal
-from resetsgd.montecarlo.kernels.vectors import fetch_add
 
 __all__ = ["travel"]
-
-DUE, TICKS, ALIVE, LIMIT, LOOK, END = range(2, 8)
-"""Further rows of real numbers: time of the next reset, ticks of its clock, probability not to have
-crossed, the uniform it is compared with, time of the next look (overheads included), the first of
-the coming times."""
-
-LOOKED, LEFT, FINAL = range(2, 5)
-"""Further rows of whole numbers: looks, steps until the next look, whether the step ends at END."""
-
-NEVER_LEFT = 2**62
-
-
-@helper
-def begin(
-    lane: int, x: Any, v: Any, real: Any, whole: Any, words: Any, events: Any, mover: Any,
-    clock: Any, table: Any, looks: Any, starts: Any, out: Any, counter: Any, first: int, seed: Any,
-    horizon: float,
-) -> None:  # fmt: skip
-    """Put the next path into a lane, or leave it idle."""
-    at = fetch_add(counter, 1)
-    more = at < len(out.times)
-    whole[POSITION, lane] = at if more else -1
-    whole[RESETS, lane], whole[LOOKED, lane], whole[LEFT, lane] = 0, 0, NEVER_LEFT
-    whole[FINAL, lane] = 0
-    real[TIME, lane], real[LOST, lane] = 0.0, 0.0
-    real[TICKS, lane], real[ALIVE, lane], real[LIMIT, lane] = 0.0, 1.0, 0.0
-    real[DUE, lane], real[LOOK, lane], real[END, lane] = math.inf, math.inf, math.inf
-    for j in range(len(x)):
-        x[j, lane] = starts[0, j]
-    if not more:
-        return
-    path = np.uint64(first + at)
-    seed_lane(words, lane, seed, path, MOTION)
-    seed_lane(events, lane, seed, path, EVENTS)
-    # Drawn whether needed or not, so that looking at a path does not change it.
-    real[LIMIT, lane] = uniform(events, lane)
-    shift = uniform(events, lane)
-    place(lane, x, v, events, mover, starts)
-    wait(lane, real, whole, clock, table, events)
-    if looks.mode == LOOK_AT_TIMES:
-        real[LOOK, lane] = looks.first + looks.jitter * shift
-    elif looks.mode == LOOK_AT_STEPS and at < len(out.looked):
-        whole[LEFT, lane] = int(looks.every)
-    coming(lane, real, horizon)
-
-
-@helper
-def place(lane: int, x: Any, v: Any, events: Any, mover: Any, points: Any) -> None:
-    """Put a path on one of the points, at rest."""
-    d = len(x)
-    low, high = 0, len(points) - 1
-    if high > 0:
-        u = uniform(events, lane)
-        for _ in range(64):
-            if low >= high:
-                break
-            middle = (low + high) >> 1
-            if points[middle, d] > u:
-                high = middle
-            else:
-                low = middle + 1
-    for j in range(d):
-        x[j, lane] = points[low, j]
-        if mover.friction > 0.0:
-            v[j, lane] = 0
-
-
-@helper
-def wait(lane: int, real: Any, whole: Any, clock: Any, table: Any, events: Any) -> None:
-    """Draw the time of the next reset."""
-    real[DUE, lane], real[TICKS, lane] = next_reset(
-        events, lane, clock, table, whole[RESETS, lane], real[TIME, lane], real[LOST, lane],
-        real[TICKS, lane],
-    )  # fmt: skip
-
-
-@helper
-def coming(lane: int, real: Any, horizon: float) -> None:
-    """The first of reset, look and horizon, in time of the motion."""
-    lost = real[LOST, lane]
-    real[END, lane] = min(real[DUE, lane], real[LOOK, lane] - lost, horizon - lost)
-
-
-@helper
-def look(
-    lane: int, at: int, x: Any, real: Any, whole: Any, looks: Any, out: Any, state: Any
-) -> None:  # fmt: skip
-    """Look at the position: store it, count it, and say when to look next."""
-    number = min(whole[LOOKED, lane], looks.most - 1)
-    store = at < len(out.looked)
-    if store:
-        out.looked[at, number, 0] = real[TIME, lane] + real[LOST, lane]
-    for i in range(len(looks.coordinates)):
-        place_now = float(x[looks.coordinates[i], lane])
-        if store:
-            out.looked[at, number, 1 + i] = place_now
-        bins = state.counts.shape[1] - 2
-        if bins > 0:
-            cell = (place_now - looks.low[i]) / looks.width[i]
-            cell = min(max(cell, -1.0), float(bins))
-            state.counts[i, 1 + int(math.floor(cell))] += 1
-    whole[LOOKED, lane] += 1
-    if looks.mode == LOOK_AT_STEPS:
-        whole[LEFT, lane] = int(looks.every)
-    elif whole[LOOKED, lane] < looks.most:
-        real[LOOK, lane] += looks.every
-    else:
-        real[LOOK, lane] = math.inf
-
-
-@helper
-def which_side(
-    lane: int, before: Any, gap: Any, across: Any, h: float, events: Any, aim: Any
-) -> int:
-    """Through which side of a slab it left: -1 or 1; 0 for other targets."""
-    if aim.code != SLAB:
-        return 0
-    if gap[0, lane] <= 0.0:
-        return -1
-    if gap[1, lane] <= 0.0:
-        return 1
-    spread = across[0, lane] * h
-    low = math.exp(-before[0, lane] * gap[0, lane] / spread)
-    high = math.exp(-before[1, lane] * gap[1, lane] / spread)
-    return -1 if uniform(events, lane) * (low + high) < low else 1
 
 
 @spliced
@@ -377,8 +266,8 @@ def travel(
             if outcome != RUNNING:
                 out.times[at], out.outcomes[at] = real[TIME, lane] + real[LOST, lane], outcome
                 out.sides[at], out.resets[at] = side, whole[RESETS, lane]
-                begin(lane, x, v, real, whole, words, events, mover, clock, table, looks, starts, out,
-                      counter, first, seed, horizon)  # fmt: skip
+                begin(lane, x, v, real, whole, words, events, mover, clock, table, looks, starts,
+                      out, counter, first, seed, horizon)  # fmt: skip
                 measure_lane(aim, x, lane, gap)
                 stale = True
                 if whole[POSITION, lane] < 0:

@@ -70,6 +70,11 @@ def move(
             j = 2 * pair + half
             if j >= d:
                 continue
+            if mover.noise == DIAGONAL and mover.friction == 0.0:  # the usual case, in one go
+                s = mover.scale[j]
+                for lane in range(LANES):
+                    x[j, lane] += g[j, lane] * pace[0, lane] + s * z[half, lane] * pace[1, lane]
+                continue
             noise_row(mover, j, z, half, e, w)
             if mover.friction == 0.0:
                 for lane in range(LANES):

@@ -34,7 +34,7 @@ LOOK_NEVER, LOOK_AT_TIMES, LOOK_AT_STEPS = 0, 1, 2
 
 
 class Mover(NamedTuple):
-    """dx = b(x) dt + sqrt(2 D) dW, or with friction dx = v dt, dv = friction (b dt + ... - v dt)."""
+    """dx = b dt + sqrt(2 D) dW, or with friction dx = v dt, dv = friction (b dt + ... - v dt)."""
 
     drift: Any
     """b: rows of positions -> rows of drifts."""

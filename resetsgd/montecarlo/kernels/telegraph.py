@@ -93,7 +93,7 @@ def tumble(
         if (wall - x) * way >= 0.0:  # false for NaN
             bounce = t + abs(wall - x) / speed
         outcome, exit_side = RUNNING, 0
-        if arrival < due and arrival <= min(flip, min(stop, bounce)):
+        if arrival < due and arrival <= min(flip, stop, bounce):
             t, outcome, exit_side = arrival, ARRIVED, int(way)
         elif bounce <= min(flip, end):
             x, t, way = wall, bounce, -way

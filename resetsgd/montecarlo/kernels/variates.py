@@ -58,7 +58,7 @@ def normal(words: Any, lane: int) -> Any:
 
 
 @helper
-def _rejected(words: Any, lane: int, layer: int, z: float) -> Any:
+def _rejected(words: Any, lane: int, layer: Any, z: float) -> Any:
     """Finish a draw that fell outside its layer's core: the tail, the wedge, or a new attempt."""
     for _ in range(TRIES):
         if layer == 0:

@@ -95,11 +95,14 @@ if settings.DISABLE_JIT:
 
 else:
     from llvmlite import ir
-    from numba.core import cgutils, types
-    from numba.core.cgutils import create_struct_proxy
+    from numba.core import cgutils as _cgutils
+    from numba.core import types
     from numba.extending import intrinsic
+    from numba.np import arrayobj as _arrayobj
     from numba.np import numpy_support
-    from numba.np.arrayobj import make_array, populate_array
+
+    cgutils: Any = _cgutils  # both without annotations
+    arrays: Any = _arrayobj
 
     def stack(dtype: Any, *shape: int) -> Any:
         """Maker of scratch arrays of a fixed shape."""
@@ -115,9 +118,12 @@ else:
                 element = context.get_data_type(scalar)
                 memory = cgutils.alloca_once(builder, ir.ArrayType(element, count))
                 memory.align = 64
-                array = make_array(kind)(context, builder)
-                size = lambda n: context.get_constant(types.intp, n)  # noqa: E731
-                populate_array(
+                array = arrays.make_array(kind)(context, builder)
+
+                def size(n: int) -> Any:
+                    return context.get_constant(types.intp, n)
+
+                arrays.populate_array(
                     array,
                     data=builder.bitcast(memory, element.as_pointer()),
                     shape=[size(n) for n in shape],
@@ -174,7 +180,7 @@ else:
 
     def _data(context: Any, builder: Any, kind: Any, value: Any, at: Any = None) -> Any:
         """Pointer to the elements of an array."""
-        array = create_struct_proxy(kind)(context, builder, value)
+        array = cgutils.create_struct_proxy(kind)(context, builder, value)
         return array.data if at is None else builder.gep(array.data, [at])
 
     def _called(context: Any, builder: Any, address: Any, arguments: list[Any]) -> Any:

@@ -110,7 +110,9 @@ def walk(
         tie = abs(due - end) <= TIE * step
         ends = due < end or tie
         if not (ends and not (look_first and tie)) and end + lost <= horizon + TIE * step:
-            moved = center + phi * (x - center) + beta * shift + _jump(words, mean, width, quantiles)
+            moved = (
+                center + phi * (x - center) + beta * shift + _jump(words, mean, width, quantiles)
+            )
             x, shift, t = moved, moved - x, end
             if x <= low or x >= high:
                 outcome, exit_side = ARRIVED, -1 if x <= low else 1

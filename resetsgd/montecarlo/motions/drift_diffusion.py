@@ -12,6 +12,8 @@ import numpy as np
 from resetsgd.errors import DomainError
 from resetsgd.montecarlo.clock import Clock, one
 from resetsgd.montecarlo.kernels import drift_diffusion as kernel
+from resetsgd.montecarlo.kernels import stretches
+from resetsgd.montecarlo.kernels.lanes import LANES
 from resetsgd.montecarlo.motions import line
 from resetsgd.montecarlo.motions.places import Places
 from resetsgd.montecarlo.tasks import Motion, Paths, State, Task, fresh
@@ -63,23 +65,32 @@ class ConstantDrift:
     ) -> Task:
         """Bind the kernel ``stepwise``; plain Euler steps go in lanes."""
         if scheme == "euler":
-            return line.constant(self.process, self.places).task(
-                scheme, step, clock, horizon, seed
-            )
+            return line.constant(self.process, self.places).task(scheme, step, clock, horizon, seed)
         distance = abs(self.places.start - self.places.low)
         fixed = (
             np.uint64(seed), distance, self.velocity, self.diffusivity, clock.numbers, clock.table,
-            clock.lost[1], self.places.away(), horizon, 1.0 if step is None else step,
-            scheme == "bridge",
+            clock.lost[1], self.places.away(), horizon,
         )  # fmt: skip
-        state = partial(fresh, kernel.INTS, kernel.REALS, kernel.WORDS, 1)
-        return Task(partial(_advance, fixed), state)
+        if step is None:
+            rows = (stretches.INTS, stretches.REALS, stretches.WORDS, LANES)
+            return Task(partial(_stretches, fixed), partial(fresh, *rows))
+        rows = (kernel.INTS, kernel.REALS, kernel.WORDS, 1)
+        return Task(partial(_steps, (*fixed, step)), partial(fresh, *rows))
 
 
-def _advance(fixed: tuple[Any, ...], paths: Paths, state: State, budget: int) -> int:
-    return int(kernel.stepwise(
+def _steps(fixed: tuple[Any, ...], paths: Paths, state: State, budget: int) -> int:
+    run: Any = kernel.stepwise
+    return int(run(
         *fixed, paths.times, paths.outcomes, paths.resets, paths.counter, paths.first,
         state.ints, state.reals, state.words, state.report, budget,
+    ))  # fmt: skip
+
+
+def _stretches(fixed: tuple[Any, ...], paths: Paths, state: State, budget: int) -> int:
+    run: Any = stretches.stretchwise
+    return int(run(
+        *fixed, paths.times, paths.outcomes, paths.resets, paths.counter, paths.first,
+        state.ints, state.reals, state.words, budget,
     ))  # fmt: skip
 
 

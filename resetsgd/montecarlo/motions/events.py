@@ -108,9 +108,7 @@ class Walking:
         return Task(partial(_advance, walking.walk, fixed), state)
 
 
-def _advance(
-    kernel: Any, fixed: tuple[Any, ...], paths: Paths, state: State, budget: int
-) -> int:
+def _advance(kernel: Any, fixed: tuple[Any, ...], paths: Paths, state: State, budget: int) -> int:
     return int(kernel(
         *fixed, paths.times, paths.outcomes, paths.resets, paths.sides, paths.counter, paths.first,
         state.ints, state.reals, state.words, state.report, budget,
@@ -137,9 +135,7 @@ def random_walk(process: RandomWalk, places: Places) -> Walking:
         quantiles = np.ascontiguousarray(np.stack([law.ppf(q), law.isf(q)]), dtype=np.float64)
         if not np.isfinite(quantiles).all():
             raise DomainError("jump", law, "a law with finite quantiles down to 1e-17")
-    return Walking(
-        places, process.contraction, process.center, 0.0, jump, process.step, quantiles
-    )
+    return Walking(places, process.contraction, process.center, 0.0, jump, process.step, quantiles)
 
 
 def quadratic_sgd(process: QuadraticSGD, places: Places) -> Walking:

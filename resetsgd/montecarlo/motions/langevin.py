@@ -83,6 +83,8 @@ class InSpace:
             return step
         places = self.places
         length = default_step(self.process, places.target, places.origins, scheme == "heun")
+        if not length > 0.0:
+            raise DomainError("step", step, "given: the default underflows to 0 here")
         return min(length, horizon)
 
     def task(

@@ -85,6 +85,9 @@ class Diffusion:
         if places.interval:
             # One step must not meet both ends.
             steps.append((places.high - places.low) ** 2 / (64.0 * D))
+        if places.wall is not None:
+            # Nor the wall and the target.
+            steps.append((places.wall - places.low) ** 2 / (64.0 * D))
         fall = -a / D
         rise = np.concatenate([[0.0], np.cumsum(0.5 * (fall[1:] + fall[:-1]) * np.diff(x))])
         # Where a path spends its time, roughly: the Boltzmann weight, but at least a per cent.
@@ -148,7 +151,8 @@ class Diffusion:
 
 
 def _advance(fixed: tuple[Any, ...], paths: Paths, state: State, budget: int) -> int:
-    return int(kernel.line(
+    run: Any = kernel.line
+    return int(run(
         *fixed, paths.times, paths.outcomes, paths.resets, paths.sides, paths.counter, paths.first,
         state.ints, state.reals, state.words, state.report, budget,
     ))  # fmt: skip
@@ -206,7 +210,9 @@ def landscape(process: Landscape, places: Places) -> Diffusion:
     ends = [*places.origins, places.low, places.high]
     scale, at = (max(ends) - min(ends)) / 2.0, places.start
     if process.drift is not None:
-        blame, drift = "drift", compiled("drift", process.drift, at=at, scale=scale)
+        # A table is made from the drift where the noise is multiplicative: to all digits then.
+        single = not callable(process.diffusivity)
+        blame, drift = "drift", compiled("drift", process.drift, at=at, single=single)
     else:
         assert process.potential is not None
         blame = "potential"

@@ -201,6 +201,11 @@ class LogisticTask(_Drawn):
     test_inputs, test_labels, validation_inputs, validation_labels
         See there.
 
+    Raises
+    ------
+    DomainError
+        If shapes do not fit, or a label is neither 0 nor 1.
+
     Examples
     --------
     >>> import resetsgd as rs
@@ -274,6 +279,11 @@ class TeacherStudentTask(_Drawn):
         See there.
     units : int
         Hidden units of the network.
+
+    Raises
+    ------
+    DomainError
+        If shapes do not fit, or there is no hidden unit.
 
     Examples
     --------
