@@ -7,7 +7,11 @@ resets (where it gains nothing); one reset-free batch against a simulation at ea
 differences along a curve on common random numbers against independent ones; splitting over barriers
 of 10 and 25 times the noise, where plain simulation is extrapolated from its cost per step.
 
-MEASURED
+Measured on two virtual AMD EPYC cores, one thread, while other jobs ran: control variate 14 to 25;
+mirrored noise 2.5 for a trap toward the target, 1.5 for a bent drift, about 1 across a barrier and
+under resets; common random numbers 20 to 27 for neighbouring rates; splitting 40 to 75 at a barrier
+of 10 (3 % error) and 5 10^7 at a barrier of 25 (5 %, a mean of 1.5 10^13 steps); the renewal sweep
+2.9 ms for 10^5 runs at 200 rates, a thousandth of the 200 simulations that it replaces.
 
     python benchmarks/variance.py [--rounds 5] [--json FILE]
 """

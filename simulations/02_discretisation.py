@@ -117,8 +117,8 @@ def picture(lines: dict[str, Line], paths: int) -> Figure:
     axes.axhline(1.0, color=REFERENCE, lw=0.8, ls=":")
     axes.text(STEPS["euler"][0], 1.05, "1 %", color=INK, size=8, va="bottom")
     axes.set(xscale="log", yscale="log", xlabel="time step  $h$", ylabel="bias of the mean (%)")
-    axes.set_title(f"Order of each scheme, {paths:,} paths a point, ± 3 standard errors")
-    axes.legend(loc="lower right")
+    axes.set_title(f"Bias against step, {paths:,} paths a point")
+    axes.legend(loc="lower left", title="± 3 standard errors", alignment="left")
     return drawing
 
 

@@ -38,10 +38,10 @@ class Resetter(Engine):
     optimizer : Optimizer
         Over parameters of this model.
     protocol : Protocol, Decider, or list of them
-        When to reset. A protocol of :mod:`resetsgd`, one optimizer step being one unit of its time
+        When to reset. A protocol of ``resetsgd``, one optimizer step being one unit of its time
         and waiting times being rounded up to whole steps: ``Geometric(probability)`` tosses a coin
         after every step (its own ``step`` plays no role), ``Sharp(period)`` resets after every
-        period. Or one of :mod:`resetsgd.training.resets`, which look at the run. Of several, each
+        period. Or one of ``resetsgd.training.resets``, which look at the run. Of several, each
         may reset.
     when : int or AfterPatience, default 0
         From when on: after so many steps, or after patience with the metric. Clocks start then.
@@ -184,10 +184,11 @@ class Resetter(Engine):
         model, optimizer
             As for the class.
         variant : {"readme", "defaults"}
-            Which of its settings, :data:`resetsgd.training.resets.RECIPES`: those of the run that
-            it shows, or the defaults of its program.
+            Which of its settings: those of the run that it shows, or the defaults of its program;
+            see :data:`~resetsgd.training.resets.published.RECIPES`.
         defects : iterable of str
-            Which of its defects to have: keys of :data:`resetsgd.training.resets.DEFECTS`.
+            Which of its defects to have: keys of
+            :data:`~resetsgd.training.resets.published.DEFECTS`.
         seed : int
             Key of the coins.
 
@@ -269,7 +270,7 @@ class Resetter(Engine):
         metric : float, optional
             If given, :meth:`observe` follows.
         loss : float, optional
-            The training loss of this step, for protocols that watch it (:class:`OnSpike`); else it
+            The training loss of this step, for protocols that watch it (``OnSpike``); else it
             is not looked at.
 
         Raises
@@ -288,7 +289,7 @@ class Resetter(Engine):
     def due(self, step: int) -> bool:
         """Whether the protocol resets at this step, counted from 1, as far as is known now.
 
-        For the protocols of :mod:`resetsgd` that is a function of (seed, step), once begun.
+        For the protocols of ``resetsgd`` that is a function of (seed, step), once begun.
         """
         step = domain.integer("step", step, 1)
         now = self._now()._replace(step=step)

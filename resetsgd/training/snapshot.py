@@ -147,7 +147,7 @@ class Snapshot:
             the optimizer goes with its parameters; what is not selected goes on untouched.
         how : How, optional
             What the weights become, from where they are and where they were:
-            see :mod:`resetsgd.training.resets`. By default what they were.
+            see ``resetsgd.training.resets``. By default what they were.
 
         Raises
         ------

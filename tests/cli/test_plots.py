@@ -75,3 +75,17 @@ def test_save_refuses_what_it_cannot_write(tmp_path: Path) -> None:
     with pytest.raises(rs.OutputError, match="writable"):
         plots.save(figure, tmp_path / "no" / "it.png")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweep_draws_its_means_its_bounds_and_its_best() -> None:
+    times = np.random.default_rng(3).wald(1.0, 0.5, 4000)
+    swept = rs.renewal_sweep(times, np.geomspace(0.2, 10.0, 50))
+    (axes,) = plots.sweep(swept, title="all rates").axes
+    curve = next(line for line in axes.lines if len(line.get_xdata()) == 50)
+    assert np.array_equal(np.asarray(curve.get_ydata()), swept.means)
+    assert axes.get_title(loc="left") == "all rates"
+    cut = rs.renewal_sweep(rs.observed(np.minimum(times, 2.0), times > 2.0), [0.5, 1.0, 2.0])
+    drawn = plots.sweep(cut, rs.observed(times)).axes[0].lines
+    assert any(np.array_equal(np.asarray(line.get_ydata()), cut.low) for line in drawn)
+    with pytest.raises(rs.DomainError, match="two finite means"):
+        plots.sweep(rs.renewal_sweep(times, [0.0, 1.0]))

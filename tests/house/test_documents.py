@@ -1,6 +1,6 @@
 """What the documents show is what happens: their code runs, and prints what they say it prints.
 
-Every ```` ```python ```` block of the README and of the quickstart runs, in order and in one
+Every ```` ```python ```` block of these pages runs, in order and in one
 namespace; one that starts with ``>>>`` must print what is shown. Every ``$ resetsgd ...`` line of a
 ```` ```console ```` block runs too and must print what stands below it, ``...`` matching anything.
 A block after ``<!-- not run -->`` or ``% not run`` is left out.
@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", "docs/quickstart.md", "docs/training.md"]
+PAGES = ["README.md", "docs/quickstart.md", "docs/training.md", "docs/noisy_labels.md"]
 BLOCK = re.compile(
     r"(?P<skip>(?:<!-- not run -->|% not run)\s*\n)?"
     r"^```(?P<kind>python|console)\n(?P<text>.*?)^```",

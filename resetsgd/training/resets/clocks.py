@@ -29,7 +29,10 @@ _WAITS = 256
 
 
 class Coins:
-    """The uniform number of each step: a function of (seed, step), that of :func:`coins`."""
+    """The uniform number of each step, a function of (seed, step).
+
+    It is that of :func:`resetsgd.training.coins`.
+    """
 
     def __init__(self, seed: int) -> None:
         self.seed = seed

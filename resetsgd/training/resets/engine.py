@@ -21,7 +21,7 @@ __all__ = ["Engine", "Place", "ResetEvent"]
 
 
 class ResetEvent(NamedTuple):
-    """What one call of :meth:`Resetter.step` did.
+    """What one call of :meth:`resetsgd.training.Resetter.step` did.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class ResetEvent(NamedTuple):
         None before there is one, and where the place is made at the reset.
     reason : str or None
         What decided a reset: "coin", "period", "wait", "age", "metric", "plateau", "spike", or what
-        :meth:`Resetter.reset` was told.
+        :meth:`resetsgd.training.Resetter.reset` was told.
     distance : float or None
         Euclidean distance from the place the reset went to, over the layers that were reset.
     metric : float or None

@@ -86,7 +86,7 @@ class Smallest(How):
     """The weights of smallest magnitude go back, the others stay.
 
     Weights are tensors of two dimensions or more; biases and the scales of normalisations stay. The
-    place to go to is any target; :class:`Fresh` draws them anew. The state of the optimizer and the
+    place to go to is any target; ``Fresh`` draws them anew. The state of the optimizer and the
     buffers go on, unless asked otherwise.
 
     Parameters
@@ -137,7 +137,7 @@ class Smallest(How):
 class ShrinkPerturb(How):
     """Shrink and perturb: x becomes shrink x + perturb y, with y a fresh initialisation.
 
-    The target is :class:`Fresh` unless another is given. The optimizer begins afresh; buffers go
+    The target is ``Fresh`` unless another is given. The optimizer begins afresh; buffers go
     on (published code scales batch-norm statistics and counters as well).
 
     Parameters

@@ -240,7 +240,7 @@ class Fresh(Target):
 
 @dataclass(frozen=True)
 class Origin(Target):
-    """Zero: for :class:`Partial` resets that shrink, x to factor x. The buffers stay.
+    """Zero: for ``Partial`` resets that shrink, x to factor x. The buffers stay.
 
     Examples
     --------
