@@ -43,6 +43,9 @@ if TYPE_CHECKING:
         ResetSGDError as ResetSGDError,
     )
     from resetsgd.errors import (
+        ResetSGDWarning as ResetSGDWarning,
+    )
+    from resetsgd.errors import (
         StreamMismatch as StreamMismatch,
     )
     from resetsgd.estimation.traces import from_traces as from_traces
@@ -165,6 +168,7 @@ _HOMES = {
     "RandomWalk": "processes",
     "Reaches": "montecarlo.toy_sgd.options",
     "ResetSGDError": "errors",
+    "ResetSGDWarning": "errors",
     "SGDRuns": "montecarlo.toy_sgd.result",
     "Schedule": "protocols",
     "Sharp": "protocols",

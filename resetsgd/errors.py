@@ -1,4 +1,7 @@
-"""One tree of errors: everything resetsgd raises on purpose is a :class:`ResetSGDError`."""
+"""One tree of errors: everything resetsgd raises on purpose is a :class:`ResetSGDError`.
+
+What it warns of is a :class:`ResetSGDWarning`.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ __all__ = [
     "NotConverged",
     "OutputError",
     "ResetSGDError",
+    "ResetSGDWarning",
     "StreamMismatch",
 ]
 
@@ -76,6 +80,10 @@ class MissingExtra(ResetSGDError, ImportError):
 
     def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:
         return type(self), (self.package, self.extra)
+
+
+class ResetSGDWarning(UserWarning):
+    """A result is less good than it looks; the text says how much, and what to do about it."""
 
 
 def _short(value: object) -> str:

@@ -26,7 +26,7 @@ from resetsgd.montecarlo.kernels import elementary
 from resetsgd.montecarlo.kernels.compiling import BLOCK, address_of, settings
 from resetsgd.montecarlo.kernels.drifts import evaluate
 
-__all__ = ["Block", "builtin", "compiled", "vectorised"]
+__all__ = ["Block", "builtin", "compiled", "seen_by", "vectorised"]
 
 NO_NUMBERS: Array = np.zeros(1)
 
@@ -106,6 +106,64 @@ def _names(code: python.CodeType) -> set[str]:
     return set(code.co_names).union(*(_names(item) for item in inner))
 
 
+class _Same:
+    """An object compared by identity; kept alive, so that no other takes its place in memory."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.value is other.value
+
+
+def seen_by(function: Any, depth: int = 4) -> Any:
+    """What a function reads from around it: numba compiles it in, so a change means a new one.
+
+    Parameters
+    ----------
+    function : callable
+        A Python function, plain or compiled by numba.
+    depth : int
+        How far functions that it calls, and modules that it names, are followed.
+
+    Returns
+    -------
+    hashable
+        Equal for the same function as long as no number, array or function among its globals,
+        closure and defaults has changed.
+    """
+    function = getattr(function, "py_func", function)
+    code = getattr(function, "__code__", None)
+    if code is None or depth == 0:
+        return _Same(function)
+    names = sorted(_names(code))
+
+    def key(value: Any) -> Any:
+        if isinstance(value, (bool, int, float, complex, str, bytes, np.generic)):
+            return type(value), repr(value)  # 1 and 1.0, 0.0 and -0.0 are told apart
+        if isinstance(value, np.ndarray):
+            return value.shape, value.dtype.str, value.tobytes()
+        if isinstance(value, (tuple, list)):
+            return tuple(key(item) for item in value)
+        if isinstance(value, python.ModuleType) and value not in (math, np):
+            inside = vars(value)
+            return _Same(value), tuple(
+                key(inside[name])
+                for name in names
+                if name in inside and not isinstance(inside[name], python.ModuleType)
+            )
+        return seen_by(value, depth - 1)
+
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    scope = function.__globals__
+    around = [scope[name] for name in names if name in scope]
+    around += [*cells, *(function.__defaults__ or ())]
+    return code, tuple(key(value) for value in around if value is not function)
+
+
 @lru_cache(maxsize=4)
 def _module(module: Any, single: bool) -> Any:
     """A stand-in for ``math`` or ``numpy`` with our elementary functions."""
@@ -168,7 +226,7 @@ def compiled(
     if settings.DISABLE_JIT:
         return Block(_interpreted(function, kind), parameters, function)
     try:
-        made = _compile(function, kind, single)
+        made = _compile(function, seen_by(function), kind, single)
     except NumbaError as error:
         raise DomainError(name, function, f"a function that numba can compile: {_reason(error)}") \
             from None  # fmt: skip
@@ -176,7 +234,8 @@ def compiled(
 
 
 @lru_cache(maxsize=64)
-def _compile(function: Any, kind: str, single: bool) -> Any:
+def _compile(function: Any, seen: Any, kind: str, single: bool) -> Any:
+    """The C function; remembered for as long as what the function sees around it is the same."""
     f = vectorised(function, single)
     if kind == "value":
 

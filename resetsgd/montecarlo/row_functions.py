@@ -23,7 +23,7 @@ from numba.extending import is_jitted
 from resetsgd.domain import Array
 from resetsgd.errors import DomainError
 from resetsgd.montecarlo.functions import _reason as reason
-from resetsgd.montecarlo.functions import vectorised
+from resetsgd.montecarlo.functions import seen_by, vectorised
 from resetsgd.montecarlo.kernels.compiling import settings
 from resetsgd.montecarlo.kernels.lanes import LANES
 from resetsgd.montecarlo.kernels.rows import put
@@ -101,7 +101,7 @@ def compiled(
     kind = "rows" if rows is not None else "differences" if differences else "call"
     try:
         made = _made(
-            plain, _seen_by(plain), kind, inplace, dimension, np.dtype(dtype).name, outputs,
+            plain, seen_by(plain), kind, inplace, dimension, np.dtype(dtype).name, outputs,
             len(numbers), sign, shift,
         )  # fmt: skip
     except NumbaError as error:
@@ -138,28 +138,6 @@ def _made(
         block = _changed(block, outputs, sign, shift)
     signature = types.void(pointer, pointer, types.CPointer(types.float64))
     return numba.cfunc(signature, error_model="numpy")(block)
-
-
-def _seen_by(function: Any, depth: int = 3) -> Any:
-    """What a function reads from around it: numba compiles it in, so a change means a new one."""
-    function = getattr(function, "py_func", function)
-    code = getattr(function, "__code__", None)
-    if code is None or depth == 0:
-        return id(function)
-    cells = [cell.cell_contents for cell in function.__closure__ or ()]
-    names = [name for name in code.co_names if name in function.__globals__]
-    values = cells + [function.__globals__[name] for name in names]
-
-    def key(value: Any) -> Any:
-        if isinstance(value, (bool, int, float, complex, str, bytes)):
-            return value
-        if isinstance(value, np.ndarray):
-            return value.shape, value.dtype.str, value.tobytes()
-        if isinstance(value, (tuple, list)):
-            return tuple(key(item) for item in value)
-        return _seen_by(value, depth - 1)
-
-    return tuple(key(value) for value in values)
 
 
 def _arguments(name: str, function: Any) -> int:

@@ -6,8 +6,10 @@ import time
 
 from resetsgd.montecarlo.api import simulate
 from resetsgd.montecarlo.kernels.compiling import cache_folder
+from resetsgd.montecarlo.renewal import renewal_sweep
 from resetsgd.montecarlo.streams import exponentials, normals, uniforms
 from resetsgd.processes import (
+    ColouredNoise,
     DriftDiffusion,
     OrnsteinUhlenbeck,
     QuadraticSGD,
@@ -44,8 +46,10 @@ def warmup() -> tuple[float, str | None]:
         OrnsteinUhlenbeck(stiffness=1.0, center=0.0, diffusivity=1.0),
         Telegraph(speed=1.0, flip_rate=1.0),
         QuadraticSGD(hessian=1.0, noise_covariance=1.0, learning_rate=0.1),
+        ColouredNoise(correlation_time=0.1),
     ):
         simulate(process, 1.0, 0.0, Poisson(0.1), **few)  # type: ignore[arg-type]
+    renewal_sweep([1.0, 2.0], [1.0])
     for draw in (uniforms, normals, exponentials):
         draw(1, seed=0)
     folder = cache_folder()

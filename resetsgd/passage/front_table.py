@@ -94,6 +94,8 @@ class FrontTable:
         x = np.clip(np.log(t), self.edges[0], self.edges[-1])
         place = np.clip(np.searchsorted(self.edges, x) - 1, 0, len(self.edges) - 2)
         low, high = self.edges[place], self.edges[place + 1]
-        come = self._come[place] + series(self._partial, place, (2.0 * x - low - high) / (high - low))
+        come = self._come[place] + series(
+            self._partial, place, (2.0 * x - low - high) / (high - low)
+        )
         come = come + np.sum(self._weights * (t[..., None] >= self._times), axis=-1)
         return np.where(x >= self.edges[-1], 0.0, np.maximum(1.0 - come, 0.0))

@@ -65,7 +65,8 @@ class Renewal:
         with np.errstate(all="ignore"):
             failed = max(1.0 - float(self.moments.success), 0.0)
             spent = float(self.moments.duration) + failed * self.lost
-            self.mean = spent / float(self.moments.success)
+            success = float(self.moments.success)
+            self.mean = spent / success if success > 0 else np.inf
         middle = float(np.exp(np.mean(np.log(own))))
         self.scale = self.mean if 0 < self.mean < 1e290 else middle
         fronts, self.atoms, self.weights = _fronts_of(free)
@@ -77,6 +78,8 @@ class Renewal:
         self.start = float(grid[max(seen[0] - 1, 0)]) if seen.size else np.inf
         if fronts.size and (seen.size or self.weights.sum() > 0):
             self.start = float(fronts[0])
+        if not success > 0:
+            self.start = np.inf
         if not self.start < np.inf:
             return  # it never arrives in float64
         # and the last at which either it or a reset may still come
@@ -148,7 +151,8 @@ class Renewal:
         row, piece = np.nonzero(np.diff(cuts, axis=1) > 0)
         u, weights = _graded(cuts[row, piece], cuts[row, piece + 1])
         both = self._kernel(u, u) * self._kernel(u, age[row] - u)
-        return np.bincount(late[row], 2.0 * np.sum(weights * both, axis=1), len(ages))
+        value = np.bincount(late[row], 2.0 * np.sum(weights * both, axis=1), len(ages))
+        return np.asarray(value, dtype=np.float64)
 
     @cached_property
     def _ended(self) -> Array:
@@ -262,7 +266,12 @@ def _weighed(renewal: Renewal, t: Array, s: Any) -> Any:
 @np.errstate(all="ignore")
 def lasting(free: PassageTime, law: WaitingTime, t: Array, s: Any) -> Any:
     """Integral of exp(-su) survival(u) over (0, t); None where there are no panels."""
-    if not _solved(free, law) or free.shape or np.any(law.never) or (isinstance(law, Schedule) and law.running):
+    if (
+        not _solved(free, law)
+        or free.shape
+        or np.any(law.never)
+        or (isinstance(law, Schedule) and law.running)
+    ):
         return None
     s = np.asarray(s)
     shape = np.broadcast_shapes(np.shape(t), s.shape, law.shape)

@@ -71,7 +71,7 @@ class ColouredNoise(Driven):
     Examples
     --------
     >>> import resetsgd as rs
-    >>> persistent = ColouredNoise(diffusivity=1.0, correlation_time=0.1)
+    >>> persistent = rs.ColouredNoise(diffusivity=1.0, correlation_time=0.1)
     >>> S = rs.simulate(persistent, 1.0, 0.0, rs.Poisson(2.5), paths=1000)
     >>> bool(abs(S.mean() - 3.6) < 5 * S.stderr())  # white noise: 1.54
     True
@@ -124,7 +124,7 @@ class StableNoise(Driven):
     Examples
     --------
     >>> import resetsgd as rs
-    >>> flight = StableNoise(exponent=1.5, scale=1.0)
+    >>> flight = rs.StableNoise(exponent=1.5, scale=1.0)
     >>> S = rs.simulate(flight, 1.0, 0.0, rs.Poisson(1.0), paths=1000)
     >>> 0.5 < S.mean() < 5.0
     True

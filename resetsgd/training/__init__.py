@@ -136,16 +136,16 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _HOME and name != "resets":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        module = import_module(f"{__name__}.{_HOME[name]}")
+        module = import_module(f"{__name__}.{_HOME.get(name, name)}")
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package in ("torch", "safetensors"):
             raise MissingExtra(package, "torch") from None
         raise
-    return getattr(module, name)
+    return module if name == "resets" else getattr(module, name)
 
 
 def __dir__() -> list[str]:

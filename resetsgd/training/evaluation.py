@@ -75,8 +75,8 @@ class EvaluationProtocol:
     >>> report.best.step, report.headline, report.last.test_accuracy
     (200, 0.72, 0.63)
     >>> print(report)
-    best 72.00 % (step 200, lowest loss on noisy validation labels), last 63.00 %, mean of last 3
-    65.33 %; test images chose nothing
+    best 72.00 % (step 200, lowest validation loss), last 63.00 %, mean of last 3 65.33 %; test
+    images chose nothing
     >>> print(EvaluationProtocol.published("best-on-test").report(looks))
     best 72.00 % (step 200, highest test accuracy), last 63.00 %, mean of last 3 65.33 %; test
     images were used for selection
@@ -173,19 +173,27 @@ class EvaluationProtocol:
             train=train,
             validation=validation,
             published=self.name if whole else data.published,
+            validation_labels=self.validation_labels,
         )
         return arranged, manifests
 
-    def report(self, looks: Sequence[Scores], *, published: str | None = None) -> EvaluationReport:
+    def report(
+        self,
+        looks: Sequence[Scores],
+        *,
+        published: str | None = None,
+        validation_labels: str | None = None,
+    ) -> EvaluationReport:
         """What a run achieved.
 
         Parameters
         ----------
         looks : sequence of Scores
-            In order; those of a :class:`resetsgd.training.loop.History` say.
-        published : str, optional
-            ``data.published`` of the data the run was made on: if the validation images were test
-            images, the report says so under any protocol.
+            In order; those of a :class:`resetsgd.training.loop.History` say, whose own ``report``
+            fills in the rest.
+        published, validation_labels : str, optional
+            Those of the data the run was made on: if its validation images were test images, the
+            report says so under any protocol.
 
         Returns
         -------
@@ -194,10 +202,15 @@ class EvaluationProtocol:
         Raises
         ------
         DomainError
-            If there is no look, or none with a number to choose by.
+            If there is no look, or none with a number to choose by; for ``"bae2025"`` if the
+            validation images of the run were not test images.
         """
         if not looks:
             raise DomainError("looks", 0, "one look or more")
+        if self.name == "bae2025" and published != self.name:
+            raise DomainError(
+                "published", published, "'bae2025': the data must be made by its arrange(...)"
+            )
 
         def badness(look: Scores) -> float:
             if self.name == "best-on-test":
@@ -213,7 +226,13 @@ class EvaluationProtocol:
             raise DomainError("looks", "only NaN and inf", "a look with a number to choose by")
         last = [look.test_accuracy for look in looks[-self.window :]]
         return EvaluationReport(
-            self, best, looks[-1], math.fsum(last) / len(last), len(last), published
+            self,
+            best,
+            looks[-1],
+            math.fsum(last) / len(last),
+            len(last),
+            published,
+            validation_labels,
         )
 
 
@@ -239,6 +258,8 @@ class EvaluationReport:
         How many looks that is: the protocol's window, or all if there are fewer.
     published : str or None
         Published protocol by which test images were the validation images of the run.
+    validation_labels : {"noisy", "clean"} or None
+        What the validation labels of the run were; None if nobody said.
     """
 
     protocol: EvaluationProtocol
@@ -247,6 +268,7 @@ class EvaluationReport:
     mean_of_last: float
     averaged: int
     published: str | None = None
+    validation_labels: str | None = None
 
     @property
     def headline(self) -> float:
@@ -267,9 +289,13 @@ class EvaluationReport:
         if protocol.name == "best-on-test":
             by = "highest test accuracy"
         else:
-            extreme = "lowest loss" if protocol.metric == "loss" else "highest accuracy"
-            images = "test images with " if self.test_images_chose else ""
-            by = f"{extreme} on {images}{protocol.validation_labels} validation labels"
+            images = "test" if self.published else "validation"
+            by = (
+                f"lowest {images} loss"
+                if protocol.metric == "loss"
+                else f"highest {images} accuracy"
+            )
+            by += f", {self.validation_labels} labels" if self.validation_labels else ""
         used = "were used for selection" if self.test_images_chose else "chose nothing"
         return (
             f"best {self.best.test_accuracy:.2%} (step {self.best.step}, {by}), "

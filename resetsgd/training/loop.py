@@ -66,12 +66,15 @@ class History:
         Steps at which the resetter reset.
     published : str or None
         That of the data: the published protocol under which test images were validation images.
+    validation_labels : {"noisy", "clean"} or None
+        That of the data: what the validation labels were.
     """
 
     steps: int
     looks: tuple[Look, ...]
     resets: tuple[int, ...]
     published: str | None = None
+    validation_labels: str | None = None
 
     def report(self, protocol: EvaluationProtocol | None = None) -> EvaluationReport:
         """Best, last and mean accuracy, and whether test images chose.
@@ -87,7 +90,9 @@ class History:
             If there is no look.
         """
         judge = EvaluationProtocol() if protocol is None else protocol
-        return judge.report(self.looks, published=self.published)
+        return judge.report(
+            self.looks, published=self.published, validation_labels=self.validation_labels
+        )
 
     @property
     def best(self) -> Look | None:
@@ -242,7 +247,7 @@ def fit(
         if path is not None and (run.step % write_every == 0 or run.step == steps):
             run.save(path)
     resets = tuple(resetter.resets if resetter else ())
-    return History(run.step, tuple(run.looks), resets, data.published)
+    return History(run.step, tuple(run.looks), resets, data.published, data.validation_labels)
 
 
 class _Run:

@@ -21,7 +21,7 @@ from resetsgd.training.resets.settings import plain
 from resetsgd.training.resets.state import dumped, loaded
 from resetsgd.training.resets.when import AfterPatience, Decider
 from resetsgd.training.resets.where import Best, Fresh, Target
-from resetsgd.training.snapshot import Snapshot, chain, check, check_also
+from resetsgd.training.snapshot import Snapshot, check, check_also, stepping
 
 __all__ = ["ResetEvent", "Resetter"]
 
@@ -369,7 +369,7 @@ class Resetter(Engine):
         [2, 4]
         """
         if self._handle is None:
-            inner = chain(self.optimizer)[-1]
+            inner = stepping(self.optimizer)
             self._handle = inner.register_step_post_hook(lambda *_: self._hooked())
         return self._handle
 

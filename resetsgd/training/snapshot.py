@@ -36,10 +36,10 @@ class Snapshot:
     what it was taken from or restored to.
 
     What it holds: every parameter and buffer of the model (batch-norm statistics and non-persistent
-    buffers included), the whole state of the optimizer (and of an inner ``base_optimizer``, as
-    sharpness-aware optimizers have), the hyper-parameters of its groups, and what ``also`` names.
-    What it does not hold: gradients, random states, and anything else that lives outside model and
-    optimizer; a reset leaves those as they are.
+    buffers included), the whole state of the optimizer (and of an optimizer inside it, as
+    sharpness-aware and averaging ones have), the hyper-parameters of its groups, and what ``also``
+    names. What it does not hold: gradients, random states, and anything else that lives outside
+    model and optimizer; a reset leaves those as they are.
 
     Tensors are matched by position, not by name, so that compiled or wrapped models work.
 
@@ -348,11 +348,28 @@ def check_also(also: Sequence[Any], learning_rate: str = "restore") -> None:
 def chain(optimizer: Optimizer) -> list[Optimizer]:
     """The optimizer and those it wraps; a wrapper's own ``state`` does not hold their momentum."""
     found = [optimizer]
-    while isinstance(inner := getattr(found[-1], "base_optimizer", None), Optimizer):
-        if any(inner is known for known in found):
-            break
+    while (inner := _inside(found[-1])) is not None and all(inner is not one for one in found):
+        if found[-1].state is inner.state:  # one that only passes on what is inside
+            found.pop()
         found.append(inner)
     return found
+
+
+def stepping(optimizer: Optimizer) -> Optimizer:
+    """The one whose step moves the weights, once for each batch, and which takes hooks."""
+    for one in chain(optimizer):
+        sharp = getattr(one, "base_optimizer", None) is not None
+        if not sharp and hasattr(one, "_optimizer_step_post_hooks"):
+            return one
+    return chain(optimizer)[-1]
+
+
+def _inside(optimizer: Optimizer) -> Optimizer | None:
+    """What an optimizer wraps."""
+    for name in ("base_optimizer", "optimizer"):
+        if isinstance(inner := getattr(optimizer, name, None), Optimizer):
+            return inner
+    return None
 
 
 def _positions(model: nn.Module) -> dict[int, int]:

@@ -222,3 +222,14 @@ def test_ctrl_c_ends_a_run(threads: str) -> None:
     rest, _ = child.communicate(timeout=20)
     assert rest.endswith("interrupted\n")
     assert child.returncode == 0
+
+
+@pytest.mark.parametrize("process", [
+    FREE, rs.ColouredNoise(correlation_time=0.1), rs.StableNoise(exponent=1.5)
+])  # fmt: skip
+def test_resets_at_multiples_of_the_step(process: Any) -> None:
+    """Sums of steps pass the time of a reset by rounding: no step is negative then."""
+    ends = (0.0, 5.0) if process is FREE else 0.0
+    for often in (rs.Geometric(0.1, 0.1), rs.Geometric(0.1, 0.07), rs.Sharp(0.7)):
+        S = simulate(process, target=ends, protocol=often, step=0.1, paths=5000, seed=1)
+        assert not S.censored.any()

@@ -308,3 +308,37 @@ def test_played_flights_and_draws_follow_the_law():
             if make is interval:
                 lower = interval(heading).splitting().lower
                 assert stats.binomtest(int((ways < 0).sum()), 20_000, lower).pvalue > 3e-11
+
+
+@pytest.mark.parametrize("make", [half_line, interval])
+@pytest.mark.parametrize("law", [
+    rs.Poisson(0.7), rs.Poisson(0.7, overhead=0.4), rs.Gamma(2.0), rs.Gamma(0.7, stages=0.5),
+    rs.Uniform(0.0, 2.0), rs.Gamma(2.0, overhead=0.4),
+], ids=repr)  # fmt: skip
+def test_the_law_in_time_adds_up_to_the_mean_of_the_trials(make, law):
+    """Integral of the survival from the renewal equation; the twin forgets an atom."""
+    under = make().under(law)
+    mean = under.mean()
+    far = 60.0 * mean
+    assert under.restricted_mean(far) == pytest.approx(mean, rel=1e-10)
+    front = float(np.min(make()._atoms()[0]))
+    just = np.nextafter(front, 0.0)
+    assert under.survival(just) == 1.0
+    drop = 1.0 - float(under.survival(front))
+    without = mean + drop * (mean - front)  # the atom's walkers set out anew
+    assert under.restricted_mean(far) != pytest.approx(without, rel=1e-6)
+
+
+def test_a_front_table_is_the_law_and_the_twin_is_refused():
+    from resetsgd.errors import NotConverged
+    from resetsgd.passage.front_table import FrontTable
+
+    free = interval()
+    table = FrontTable(free)
+    t = np.exp(np.linspace(np.log(0.7), np.log(40.0), 97))
+    assert table._survival(t) == pytest.approx(free.survival(t), abs=1e-13)
+    assert table._density(t) == pytest.approx(free.density(t), abs=1e-12)
+    times, weights = free._atoms()
+    free._atoms = lambda: (times, 0.9 * weights)
+    with pytest.raises(NotConverged):
+        FrontTable(free)

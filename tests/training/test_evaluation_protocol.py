@@ -76,9 +76,11 @@ def test_published_protocols_say_what_chose() -> None:
     assert report.headline == 0.8
     assert "highest test accuracy" in str(report)
     assert str(report).endswith("test images were used for selection")
-    report = EvaluationProtocol.published("bae2025").report(LOOKS)
+    with pytest.raises(DomainError, match=r"^published = None"):
+        EvaluationProtocol.published("bae2025").report(LOOKS)  # its validation images were others
+    report = EvaluationProtocol.published("bae2025").report(LOOKS, published="bae2025")
     assert report.best.step == 200
-    assert "lowest loss on test images with noisy validation labels" in str(report)
+    assert "lowest test loss)" in str(report)
     assert str(report).endswith("test images were used for selection")
     for name in ("bae", "test", ""):
         with pytest.raises(DomainError, match=r"^name = "):
@@ -111,13 +113,20 @@ def test_the_published_arrangement_takes_test_images_and_every_report_says_so() 
     model = network.module(network.initial(0))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     history = fit(model, optimizer, arranged, steps=20, batch_size=16, evaluate_every=10)
-    for protocol in (None, EvaluationProtocol(metric="accuracy", headline="last")):
+    published = EvaluationProtocol.published("bae2025")
+    for protocol in (None, EvaluationProtocol(metric="accuracy", headline="last"), published):
         report = history.report(protocol)
         assert report.test_images_chose
         assert "test images were used for selection" in str(report)
-    honest, _ = EvaluationProtocol().arrange(data, noise, seed=5)
-    history = fit(model, optimizer, honest, steps=20, batch_size=16, evaluate_every=10)
-    assert not history.report().test_images_chose
+    assert "lowest test loss, noisy labels" in str(history.report())
+    for labels in ("noisy", "clean"):
+        judge = EvaluationProtocol(validation_labels=labels)
+        honest, _ = judge.arrange(data, noise, seed=5)
+        history = fit(model, optimizer, honest, steps=20, batch_size=16, evaluate_every=10)
+        assert not history.report().test_images_chose
+        assert f"lowest validation loss, {labels} labels" in str(history.report())
+    history = fit(model, optimizer, data, steps=20, batch_size=16, evaluate_every=10)
+    assert "lowest validation loss)" in str(history.report())  # nobody said what labels these are
 
 
 def test_a_diverged_look_is_never_the_best() -> None:

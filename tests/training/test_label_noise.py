@@ -297,6 +297,19 @@ def test_instance_noise_has_the_truncated_rate_and_not_the_nominal_one() -> None
     assert not stats.binomtest(changed, 40_000, 0.1).pvalue > ALPHA
 
 
+@pytest.mark.parametrize("rate", [0.0, 5e-324, 1.0])
+@pytest.mark.parametrize("spread", [5e-324, 0.1, 1e3])
+@pytest.mark.parametrize("size", [0.0, 1e-300, 1e9])
+def test_the_ends_of_the_range_give_classes(rate: float, spread: float, size: float) -> None:
+    features = size * np.array([[1.0, -1.0], [0.0, 1.0], [1.0, 1.0]])
+    noisy, manifest = instance_noise([0, 1, 2], features, rate, spread=spread)
+    assert set(noisy.tolist()) <= {0, 1, 2}
+    assert np.isfinite(manifest.matrix).all()
+    if spread == 5e-324:  # no scatter: the flip rate is the rate
+        assert (noisy != [0, 1, 2]).all() == (rate == 1.0)
+        assert (noisy == [0, 1, 2]).all() == (rate < 1.0)
+
+
 # --- wrong use ------------------------------------------------------------------------------------
 
 
@@ -323,7 +336,11 @@ def test_transition_matrix_of_absent_classes_is_no_noise() -> None:
         ("rate", lambda: asymmetric_noise(CLEAN, float("nan"))),
         ("rate", lambda: instance_noise(CLEAN[:2000], PIXELS, -0.1)),
         ("spread", lambda: instance_noise(CLEAN[:2000], PIXELS, 0.1, spread=0)),
+        ("spread", lambda: instance_noise(CLEAN[:2000], PIXELS, 0.1, spread=1e4)),
         ("features", lambda: instance_noise(CLEAN, PIXELS, 0.1)),
+        ("features", lambda: instance_noise([0, 1], [[1.0], [1e300]], 0.1)),
+        ("labels", lambda: pair_noise([2**31], 0.1)),
+        ("classes", lambda: pair_noise([0], 0.1, classes=10**6)),
         ("features", lambda: instance_noise([0, 1], [[1.0], [float("nan")]], 0.1)),
         ("mapping", lambda: asymmetric_noise(CLEAN, 0.4, mapping="cifar11")),
         ("mapping", lambda: asymmetric_noise(CLEAN, 0.4, mapping={})),

@@ -15,7 +15,7 @@ from torch import nn
 
 import resetsgd as rs
 from resetsgd.errors import DomainError, StreamMismatch
-from resetsgd.training import Resetter, coins, resets, storage
+from resetsgd.training import MLP, History, Resetter, coins, digits, fit, resets, storage
 from resetsgd.training.resets.clocks import Coins, clock
 from resetsgd.training.resets.when import Now
 
@@ -183,6 +183,9 @@ def test_spikes_roll_back_and_not_for_ever() -> None:
     assert resetter.resets == [7, 9]
     assert {event.reason for event in resetter.events} == {"spike"}
     assert same(before, weights(resetter))
+    for loss in (1.0, math.nan, 1.0):
+        checkpoint = resetter.step(loss=loss).checkpoint
+    assert (resetter.steps, checkpoint) == (15, 12)  # none was taken at step 14
     hooked = Resetter(*make(), resets.OnSpike(window=2), target=resets.Initial())
     initial = weights(hooked)
     hooked.attach()
@@ -382,6 +385,37 @@ def test_layers_that_are_not_chosen_go_on_untouched() -> None:
         assert event.distance == pytest.approx(far, rel=1e-5)
     last_two = resets.select(make()[0], 2)
     assert (last_two.parameters, last_two.buffers) == ((2, 3, 4, 5), (0, 1, 2))
+
+
+@pytest.mark.parametrize(
+    "protocol", [resets.OnPlateau(looks=1), resets.OnSpike(factor=1.2, window=4, most=9)], ids=repr
+)
+def test_the_plain_loop_tells_the_resetter_what_it_watches(protocol: Any, tmp_path: Path) -> None:
+    network, data = MLP((64, 10)), digits(train=200, validation=60, test=60, seed=1)
+
+    def go(first: int | None) -> tuple[History, str]:
+        for steps in (first, 90):
+            if steps is None:
+                continue
+            model = network.module(network.initial(seed=0))
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
+            scaler = torch.amp.GradScaler("cpu")  # any state that goes along
+            resetter = Resetter(model, optimizer, protocol, also=[scaler])
+            found = fit(
+                model,
+                optimizer,
+                data,
+                steps=steps,
+                batch_size=4,
+                resetter=resetter,
+                evaluate_every=5,
+                checkpoint=tmp_path / f"{first}",
+            )
+        return found, storage.digest(weights(resetter))
+
+    whole, half = go(None), go(37)
+    assert whole == half
+    assert len(whole[0].resets) > 2
 
 
 COMBINATIONS: dict[str, tuple[Any, dict[str, Any]]] = {

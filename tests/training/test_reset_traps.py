@@ -33,18 +33,24 @@ class SAM(torch.optim.Optimizer):
         self.base_optimizer = torch.optim.SGD(self.param_groups, lr=0.05, momentum=0.9)
         self.param_groups = self.base_optimizer.param_groups
 
-    @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        parameters = [p for g in self.param_groups for p in g["params"] if p.grad is not None]
+        self.first_step()
+        closure()
+        self.second_step()
+
+    @torch.no_grad()
+    def first_step(self) -> None:
+        parameters = [p for g in self.param_groups for p in g["params"]]
         norm = torch.stack([p.grad.norm() for p in parameters]).norm()
         for p in parameters:
             self.state[p]["old_p"] = p.data.clone()
             p.add_(p.grad, alpha=float(self.param_groups[0]["rho"] / (norm + 1e-12)))
-        with torch.enable_grad():
-            closure()
-        for p in parameters:
+
+    @torch.no_grad()
+    def second_step(self) -> None:
+        for p in (p for g in self.param_groups for p in g["params"]):
             p.data = self.state[p]["old_p"]
-        return self.base_optimizer.step()
+        self.base_optimizer.step()
 
 
 OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
@@ -384,6 +390,70 @@ def test_the_hook_does_what_the_line_does(name: str) -> None:
     train(model, optimizer, 20)
     assert resetter.steps == 20
     assert resetter.step().step == 21
+
+
+def test_the_hook_sees_the_two_halves_of_a_sharpness_aware_step() -> None:
+    model, optimizer = make("sam")
+    assert isinstance(optimizer, SAM)
+    resetter = Resetter(model, optimizer, rs.Sharp(period=3))
+    resetter.checkpoint()
+    resetter.attach()
+    for index in range(7):
+        for half in (optimizer.first_step, optimizer.second_step):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(INPUTS[index]), TARGETS[index]).backward()
+            half()
+    assert (resetter.steps, resetter.resets) == (7, [3, 6])
+
+
+class Lookahead(torch.optim.Optimizer):
+    """Slow weights around a fast optimizer: state of its own, beside that of the inner one."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        super().__init__([p for g in optimizer.param_groups for p in g["params"]], {"lr": 0.05})
+        self.optimizer = optimizer
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:
+        self.optimizer.step()
+        for p in self.param_groups[0]["params"]:
+            slow = self.state[p].setdefault("slow", p.detach().clone())
+            slow.lerp_(p, 0.5)
+            p.copy_(slow)
+
+
+class Passing(torch.optim.Optimizer):
+    """A wrapper without state of its own, as launchers put around optimizers; it takes no hooks."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.optimizer = optimizer
+
+    state = property(lambda self: self.optimizer.state)  # type: ignore[assignment]
+    param_groups = property(lambda self: self.optimizer.param_groups)  # type: ignore[assignment]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        self.optimizer.zero_grad(set_to_none)
+
+    def step(self, closure: Any = None) -> None:
+        self.optimizer.step()
+
+
+@pytest.mark.parametrize("wrapper", [Lookahead, Passing])
+def test_what_wraps_an_optimizer_goes_back_with_it(wrapper: Any) -> None:
+    model, fast = make("momentum")
+    optimizer = wrapper(fast)
+    resetter = Resetter(model, optimizer, NEVER, target=resets.AtStep(4))
+    resetter.attach()
+    for index in range(4):
+        train(model, optimizer, index)
+    assert resetter.steps == 4
+    futures = set()
+    for _ in range(3):
+        train(model, optimizer, 7)
+        train(model, optimizer, 8)
+        futures.add(contents(model, fast))
+        resetter.reset()
+    assert len(futures) == 1
 
 
 @pytest.mark.parametrize("how", [resets.Partial(0.5), resets.Smallest(0.5)], ids=repr)

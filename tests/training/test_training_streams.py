@@ -169,3 +169,17 @@ def test_wrong_input_is_named(name: str, arguments: tuple[int, int, int, float])
 def test_a_batch_cannot_exceed_its_population() -> None:
     with pytest.raises(DomainError, match=r"^size = 11: "):
         batches(0, 0, 0, population=10, size=11)
+
+
+def test_addressed_words_are_the_first_of_their_blocks() -> None:
+    """And do not depend on which others are asked for."""
+    from resetsgd.training.streams import Purpose, addressed, words
+
+    blocks = words(5, Purpose.AUGMENT, 4 * 100, replica=3, step=8)[0::4]
+    index = np.arange(100)
+    assert (addressed(5, Purpose.AUGMENT, index, replica=3, step=8) == blocks).all()
+    assert (addressed(5, Purpose.AUGMENT, index[::-7], replica=3, step=8) == blocks[::-7]).all()
+    assert addressed(5, Purpose.AUGMENT, 42, replica=3, step=8) == blocks[42]
+    table = addressed(5, Purpose.AUGMENT, index[:2], replica=np.arange(9)[:, None], step=8)
+    assert table.shape == (9, 2)
+    assert (table[3] == blocks[:2]).all()

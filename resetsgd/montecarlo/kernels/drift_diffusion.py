@@ -108,7 +108,7 @@ def stepwise(
         used += 1
         stop = horizon - lost
         end = min(due, stop)
-        h = end - t
+        h = max(end - t, 0.0)  # the sum of the steps may exceed the end in its last digit
         outcome = RUNNING
         last = h <= step
         if last:

@@ -283,7 +283,8 @@ def line(
                 lost = state[1, lane]
                 outcome, exit_side, whole = RUNNING, 0, 0.0
                 for k in range(block):
-                    h, last, by_rate = until[lane] - t, True, False
+                    # The sum of the steps may exceed the time of the reset in its last digit.
+                    h, last, by_rate = max(until[lane] - t, 0.0), True, False
                     if h > dt:
                         h, last = dt, False
                     slope, rate_here, moved, added = constant, 0.0, xx, 0.0

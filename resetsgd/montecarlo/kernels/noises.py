@@ -207,7 +207,8 @@ def driven(
                 break
         used += running
         for lane in range(LANES):
-            left = until[lane] - t[lane]
+            # The sum of the steps may exceed the time of the reset in its last digit.
+            left = max(until[lane] - t[lane], 0.0)
             cut[lane] = 0 if left > dt else 1
             h[lane] = dt if left > dt else left
         call_block(drift, x, a, LANES, parameters)

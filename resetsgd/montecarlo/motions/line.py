@@ -64,6 +64,25 @@ class Diffusion:
             return step
         return min(self._scale(scheme), horizon, 0.25 * clock.mean)
 
+    def coarser(self, scheme: str, step: float) -> tuple[float, float] | None:
+        """A longer step that shows the bias of this one, and the weak order; None if there is none.
+
+        There is none where the drift is constant, and where a step that is much longer could meet
+        both ends of an interval, or a wall and the target: that error is of another kind.
+        """
+        if self.drift is None or scheme == "euler":
+            return None
+        coarse = min([8.0 * step, *(1.6 * longest for longest in self._apart())])
+        smooth = 2.0 if self.longest is None else 1.5
+        return (coarse, smooth if scheme == "heun" else 1.0) if coarse > 3.9 * step else None
+
+    def _apart(self) -> list[float]:
+        """Steps that do not meet two boundaries: both ends, or the wall and the target."""
+        places, D = self.places, self.diffusivity
+        ends = [places.high] if places.interval else []
+        ends += [] if places.wall is None else [places.wall]
+        return [(end - places.low) ** 2 / (64.0 * D) for end in ends]
+
     def _scale(self, scheme: str) -> float:
         """The longest step that is short against everything that happens on the way."""
         places, D = self.places, self.diffusivity
@@ -82,12 +101,7 @@ class Diffusion:
         if scheme == "euler":
             return 0.01 * min(diffusive, ballistic)
         steps = [0.1 * min(diffusive, ballistic) if self.drift is None else 0.02 * diffusive]
-        if places.interval:
-            # One step must not meet both ends.
-            steps.append((places.high - places.low) ** 2 / (64.0 * D))
-        if places.wall is not None:
-            # Nor the wall and the target.
-            steps.append((places.wall - places.low) ** 2 / (64.0 * D))
+        steps += self._apart()
         fall = -a / D
         rise = np.concatenate([[0.0], np.cumsum(0.5 * (fall[1:] + fall[:-1]) * np.diff(x))])
         # Where a path spends its time, roughly: the Boltzmann weight, but at least a per cent.
@@ -98,6 +112,9 @@ class Diffusion:
             steps.append(self.longest)
         elif turn > 0:
             steps.append((0.03 if scheme == "heun" else 0.002) / turn)
+            # Where the slope keeps its sign the errors of all steps add up: a spring is the worst.
+            pull = float(abs((weight * slope).sum()) / weight.sum())
+            steps.append(0.018 / pull if scheme == "heun" and pull > 0 else math.inf)
         often = float((weight * rate).sum() / weight.sum())
         if often > 0:
             steps.append(0.01 / often)
@@ -176,7 +193,7 @@ def linear_trap(process: LinearTrap, places: Places) -> Diffusion:
     """A kink in the potential."""
     slope, D = one("slope", process.slope), one("diffusivity", process.diffusivity)
     arrives = places.interval or slope > 0 or places.wall is not None
-    longest = 0.01 * D / slope**2 if slope else math.inf
+    longest = 0.005 * D / slope**2 if slope else math.inf
     drift = builtin(drifts.trap, slope)
     return Diffusion(places, arrives, drift=drift, diffusivity=D, longest=longest)
 

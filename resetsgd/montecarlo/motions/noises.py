@@ -17,7 +17,7 @@ from resetsgd.montecarlo.kernels import noises as kernel
 from resetsgd.montecarlo.kernels.lanes import LANES
 from resetsgd.montecarlo.motions.places import Places
 from resetsgd.montecarlo.tasks import Paths, State, Task, fresh
-from resetsgd.processes.noises import ColouredNoise, Driven, StableNoise
+from resetsgd.processes import ColouredNoise, StableNoise
 
 __all__ = ["DrivenMotion", "driven"]
 
@@ -26,7 +26,7 @@ __all__ = ["DrivenMotion", "driven"]
 class DrivenMotion:
     """Motion under one of these noises between its places."""
 
-    process: Driven
+    process: ColouredNoise | StableNoise
     places: Places
     drift: Block
     blame: str
@@ -64,7 +64,6 @@ class DrivenMotion:
             tau = process.correlation_time
             limits += [0.05 * tau, 0.05 * near / math.sqrt(process.diffusivity / tau)]
         else:
-            assert isinstance(process, StableNoise)
             limits.append(0.01 * (near / process.scale) ** process.exponent)
         return min(limits)
 
@@ -77,7 +76,6 @@ class DrivenMotion:
         if isinstance(process, ColouredNoise):
             kind, three = kernel.COLOURED, (process.diffusivity, process.correlation_time, 0.0)
         else:
-            assert isinstance(process, StableNoise)
             kind, three = kernel.STABLE, (process.exponent, process.skewness, process.scale)
         numbers = np.array([
             places.start, places.low, places.high, places.side, step, horizon, *three,
@@ -98,7 +96,7 @@ def _advance(fixed: tuple[Any, ...], paths: Paths, state: State, budget: int) ->
     ))  # fmt: skip
 
 
-def driven(process: Driven, places: Places) -> DrivenMotion:
+def driven(process: ColouredNoise | StableNoise, places: Places) -> DrivenMotion:
     """Coloured or stable noise, with a user's drift or none."""
     if places.wall is not None:
         raise DomainError("wall", places.wall, "None for noise that is not white and Gaussian")

@@ -95,6 +95,8 @@ class Dataset:
         Name of the published protocol under which the validation images are test images; see
         :class:`resetsgd.training.evaluation.EvaluationProtocol`. None, as it should be: they are
         not.
+    validation_labels : {"noisy", "clean"} or None
+        What the validation labels are, for reports; None if nobody said.
 
     Raises
     ------
@@ -107,8 +109,11 @@ class Dataset:
     test: Split
     classes: int
     published: str | None = None
+    validation_labels: str | None = None
 
     def __post_init__(self) -> None:
+        if self.validation_labels is not None:
+            domain.choice("validation_labels", self.validation_labels, ("noisy", "clean"))
         for name in ("train", "validation", "test"):
             labels = getattr(self, name).labels
             if labels.size and (labels.min() < 0 or labels.max() >= self.classes):

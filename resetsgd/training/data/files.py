@@ -13,7 +13,7 @@ from resetsgd.errors import CorruptData, DomainError
 
 __all__ = ["FILES", "Published", "content", "data_root", "locate", "read_bytes"]
 
-_LARGEST = 2**31
+_LARGEST = 2**30
 """Bytes beyond which an unknown file is not unpacked."""
 
 

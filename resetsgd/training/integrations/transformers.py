@@ -80,10 +80,9 @@ class ResetCallback(TrainerCallback):
         optimizer: Any = None,
         **_: Any,
     ) -> None:
-        """Make the resetter, of the model and the optimizer inside Accelerate's wrapper."""
+        """Make the resetter, of the model and its optimizer."""
         refuse_sharded(model)
-        inner = getattr(optimizer, "optimizer", optimizer)
-        self.resetter = Resetter(model, inner, self.protocol, **self.options)
+        self.resetter = Resetter(model, optimizer, self.protocol, **self.options)
         if self.resetter.watches:
             raise DomainError(
                 "protocol", self.protocol, "one that does not watch the loss: the Trainer hides it"

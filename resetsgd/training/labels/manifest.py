@@ -26,9 +26,14 @@ from resetsgd.training.labels.matrices import (
 )
 from resetsgd.training.streams import GENERATOR
 
-__all__ = ["COUNTS", "NoiseManifest", "checked_features"]
+__all__ = ["COUNTS", "WIDEST", "NoiseManifest", "checked_features"]
 
 COUNTS = ("exact", "bernoulli")
+
+WIDEST = 1e3
+"""Largest width of the law of flip rates: as good as uniform, and still resolved."""
+
+_LARGEST = 1e9
 
 _KINDS = ("symmetric", "pair", "asymmetric", "matrix", "instance", "human")
 _TEXTS = ("clean_sha256", "noisy_sha256", "count", "kind", "generator")
@@ -111,13 +116,13 @@ class NoiseManifest:
             domain.probability("rate", self.rate)  # type: ignore[arg-type]
         domain.probability("realised", self.realised)
         domain.integer("samples", self.samples, 1)
-        domain.integer("classes", self.classes, 2)
+        domain.integer("classes", self.classes, 2, matrices.MOST_CLASSES)
         if self.kind == "symmetric":
             domain.choice("convention", self.convention, CONVENTIONS)  # type: ignore[arg-type]
         else:
             _absent("convention", self.convention)
         if self.kind == "instance":
-            domain.positive("spread", self.spread)  # type: ignore[arg-type]
+            domain.within("spread", self.spread, 0.0, WIDEST, open_low=True)  # type: ignore[arg-type]
         else:
             _absent("spread", self.spread)
             _absent("features_sha256", self.features_sha256)
@@ -317,7 +322,9 @@ def checked_features(value: npt.ArrayLike, samples: int) -> Features:
     if array.ndim < 2 or len(array) != samples or array[0].size == 0:
         raise DomainError("features", array.shape, f"features of each of {samples} samples")
     flat = array.reshape(samples, -1)
-    return flat if flat.dtype == np.uint8 else np.asarray(domain.finite("features", flat))
+    if flat.dtype == np.uint8:
+        return flat
+    return np.asarray(domain.within("features", flat, -_LARGEST, _LARGEST))
 
 
 def _absent(name: str, value: object) -> None:

@@ -13,6 +13,7 @@ from resetsgd.errors import DomainError
 __all__ = [
     "CONVENTIONS",
     "MAPS",
+    "MOST_CLASSES",
     "Labels",
     "Matrix",
     "asymmetric_matrix",
@@ -27,6 +28,9 @@ Labels = npt.NDArray[np.int64]
 Matrix = npt.NDArray[np.float64]
 
 CONVENTIONS = ("exclusive", "inclusive")
+
+MOST_CLASSES = 2048
+"""Classes beyond which a matrix in every manifest makes no sense."""
 
 _TOLERANCE = 1e-9
 """How far from 1 the sum of a row may be; it is divided out."""
@@ -84,7 +88,7 @@ def symmetric_matrix(classes: int, rate: float, *, convention: str = "exclusive"
            [0.1, 0.8, 0.1],
            [0.1, 0.1, 0.8]])
     """
-    classes = domain.integer("classes", classes, 2)
+    classes = domain.integer("classes", classes, 2, MOST_CLASSES)
     rate = float(np.asarray(domain.probability("rate", rate)))
     domain.choice("convention", convention, CONVENTIONS)
     choices = classes - (convention == "exclusive")
@@ -119,7 +123,7 @@ def pair_matrix(classes: int, rate: float) -> Matrix:
            [0.  , 0.75, 0.25],
            [0.25, 0.  , 0.75]])
     """
-    classes = domain.integer("classes", classes, 2)
+    classes = domain.integer("classes", classes, 2, MOST_CLASSES)
     return _flips(classes, {i: (i + 1) % classes for i in range(classes)}, rate)
 
 
@@ -168,8 +172,14 @@ def asymmetric_matrix(
         return _flips(known, flips, rate)
     if not isinstance(mapping, Mapping) or not mapping:
         raise DomainError("mapping", mapping, "a name or a mapping of classes to classes")
-    found = [domain.integer("mapping", c, 0) for pair in mapping.items() for c in pair]
-    size = max(2, max(found) + 1) if classes is None else domain.integer("classes", classes, 2)
+    found = [
+        domain.integer("mapping", c, 0, MOST_CLASSES - 1) for pair in mapping.items() for c in pair
+    ]
+    size = (
+        max(2, max(found) + 1)
+        if classes is None
+        else domain.integer("classes", classes, 2, MOST_CLASSES)
+    )
     if max(found) >= size:
         raise DomainError("mapping", max(found), f"of classes in [0, {size - 1}]")
     return _flips(size, mapping, rate)
@@ -208,7 +218,7 @@ def transition_matrix(
         raise DomainError("noisy", f"{after.size} labels", f"{before.size}, as many as clean")
     if classes is None:
         classes = max(2, int(max(before.max(), after.max())) + 1)
-    classes = domain.integer("classes", classes, 2)
+    classes = domain.integer("classes", classes, 2, MOST_CLASSES)
     checked_labels("clean", before, classes), checked_labels("noisy", after, classes)
     counts = np.bincount(before * classes + after, minlength=classes**2).astype(np.float64)
     counts = counts.reshape(classes, classes)
@@ -237,7 +247,7 @@ def checked_labels(name: str, value: npt.ArrayLike, classes: int | None) -> Labe
     array = np.asarray(value)
     if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "iu":
         raise DomainError(name, value, "a non-empty vector of whole numbers")
-    limit = 2**31 if classes is None else classes
+    limit = MOST_CLASSES if classes is None else classes
     if array.min() < 0 or array.max() >= limit:
         wrong = array[(array < 0) | (array >= limit)][0]
         raise DomainError(name, wrong.item(), f"a class in [0, {limit - 1}]")

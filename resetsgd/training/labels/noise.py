@@ -10,9 +10,10 @@ import numpy.typing as npt
 from resetsgd import domain
 from resetsgd.errors import DomainError
 from resetsgd.training.labels import draws, matrices
-from resetsgd.training.labels.manifest import COUNTS, NoiseManifest, checked_features
+from resetsgd.training.labels.manifest import COUNTS, WIDEST, NoiseManifest, checked_features
 from resetsgd.training.labels.matrices import (
     CONVENTIONS,
+    MOST_CLASSES,
     Labels,
     Matrix,
     checked_labels,
@@ -159,7 +160,7 @@ def asymmetric_noise(
     rate : float
         Probability of a flip *for the classes that flip*, in [0, 1].
     mapping : {"cifar10", "cifar100", "cifar100-blocks"} or mapping of int to int
-        Where flipped labels go; see :func:`asymmetric_matrix`.
+        Where flipped labels go; see :func:`~resetsgd.training.labels.matrices.asymmetric_matrix`.
     classes : int, optional
         Number of classes, where the mapping does not say.
     count : {"exact", "bernoulli"}
@@ -258,14 +259,15 @@ def instance_noise(
     labels : array_like of int, shape (n,)
         Clean labels in [0, classes).
     features : array_like of float or uint8, shape (n, ...)
-        Images, flattened here; bytes are divided by 255, as published codes do. They enter with a
-        resolution of 2**-16, which makes every sum exact: the labels do not depend on threads.
+        Images, flattened here; bytes are divided by 255, as published codes do; others at most 1e9
+        in size. They enter with a resolution of 2**-16, which makes every sum exact for images: the
+        labels do not depend on threads.
     rate : float
         Centre of the law of the flip rates, in [0, 1].
     classes : int, optional
         Number of classes; by default one more than the largest label.
     spread : float
-        Its width, positive.
+        Its width, in (0, 1000].
     seed : int
         The draws of label i depend on (seed, i) alone, and so does its result.
 
@@ -299,7 +301,7 @@ def instance_noise(
     clean, classes = _clean(labels, classes)
     given = checked_features(features, clean.size)
     rate = float(np.asarray(domain.probability("rate", rate)))
-    spread = float(np.asarray(domain.positive("spread", spread)))
+    spread = float(np.asarray(domain.within("spread", spread, 0.0, WIDEST, open_low=True)))
     noisy = draws.by_instance(clean, given, rate, spread, classes, seed)
     return noisy, NoiseManifest.record(
         clean,
@@ -367,7 +369,7 @@ def _clean(labels: npt.ArrayLike, classes: int | None) -> tuple[Labels, int]:
     found = checked_labels("labels", labels, None)
     if classes is None:
         classes = max(2, int(found.max()) + 1)
-    classes = domain.integer("classes", classes, 2)
+    classes = domain.integer("classes", classes, 2, MOST_CLASSES)
     return checked_labels("labels", found, classes), classes
 
 

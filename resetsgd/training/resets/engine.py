@@ -93,6 +93,7 @@ class Engine:
         self._memory = [decider.begin() for decider in self._deciders]
         self._watching = any(decider.watches for decider in self._deciders)
         self._loss: Any = None
+        self._spiking = False
         self._coins = Coins(self.seed)
         if self.target.at_once:
             self._keep(self._take())
@@ -132,7 +133,8 @@ class Engine:
             raise DomainError("loss", None, "given to step(loss=...): the protocol watches it")
         value = same_everywhere(number("loss", loss, nan=True), self)
         pairs = zip(self._deciders, self._memory, strict=True)
-        if sum(d.watched(value, memory) for d, memory in pairs if d.watches):
+        self._spiking = sum(d.watched(value, memory) for d, memory in pairs if d.watches) > 0
+        if self._spiking:
             self._wake = self.steps
 
     def _now(self) -> Now:
@@ -148,7 +150,8 @@ class Engine:
             due = [d.due(now, m) for d, m in zip(self._deciders, self._memory, strict=True)]
             if any(due):
                 event = self._reset(self._deciders[due.index(True)].reason, due)
-        if self.target.next_step(self.steps - 1) == self.steps:
+        bad = self._spiking and event is None and self.target.renewed
+        if self.target.next_step(self.steps - 1) == self.steps and not bad:
             self._keep(self._take())
         if self._start is None and self.when == self.steps:
             self._start = self.steps

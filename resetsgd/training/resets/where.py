@@ -33,6 +33,8 @@ class Target:
     """Whether one is taken when the metric is better than ever before."""
     at_once: ClassVar[bool] = False
     """Whether one is taken before training."""
+    renewed: ClassVar[bool] = False
+    """Whether another checkpoint comes later, so that a bad moment can be left out."""
     made: ClassVar[bool] = False
     """Whether the place is made when it is needed, by :meth:`make`, and none is kept."""
 
@@ -127,6 +129,7 @@ class Latest(Target):
     """
 
     every: int
+    renewed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         domain.integer("every", self.every, 1)
@@ -155,6 +158,7 @@ class Cloud(Target):
 
     size: int = 5
     every: int | None = None
+    renewed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         domain.integer("size", self.size, 1)
