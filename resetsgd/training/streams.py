@@ -53,6 +53,8 @@ class Purpose:
     FRESH = 9
     PROJECTION = 7
     AUGMENT = 8
+    FLIP = 20
+    MIX = 21
 
 
 def _philox(key: int, counters: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

@@ -35,8 +35,11 @@ class KeptShare:
 
     Notes
     -----
-    **Source**: Han et al. (2018), section 3, with the exponent of their section 4. The released
-    code uses t^exponent / ramp, which is the same only for exponent 1.
+    The paper writes t^c / T_k, t in epochs: the same for ``ramp`` = T_k^(1/c) epochs. The released
+    code instead raises the noise rate to the exponent and ramps linearly, so that the share kept in
+    the end is another one; for exponent 1 all three agree.
+
+    **Source**: Han et al. (2018), sections 3 and 4.
 
     Examples
     --------

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from resetsgd import domain
 from resetsgd.errors import DomainError
 from resetsgd.protocols import Geometric, Poisson, Protocol, Schedule, Sharp
 from resetsgd.training.resets.when import Decider, Now
@@ -175,8 +174,3 @@ def clock(protocol: Any) -> Decider:
     if isinstance(protocol, Schedule) and protocol.running:
         return _Chance(0.0, protocol)
     return _Waits(protocol)
-
-
-def probability(name: str, value: Any) -> float:
-    """A probability that somebody's function gave."""
-    return float(domain.probability(name, value))
