@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from resetsgd.montecarlo import targets as targets
     from resetsgd.montecarlo.api import Simulated as Simulated
     from resetsgd.montecarlo.api import simulate as simulate
+    from resetsgd.montecarlo.streaming import Streamed as Streamed
+    from resetsgd.montecarlo.streaming import simulate_streaming as simulate_streaming
     from resetsgd.montecarlo.controls import antithetic as antithetic
     from resetsgd.montecarlo.controls import control_variate as control_variate
     from resetsgd.montecarlo.estimate import Estimate as Estimate
@@ -176,6 +178,7 @@ _HOMES = {
     "SimulatedSGD": "montecarlo.toy_sgd.result",
     "StableNoise": "processes",
     "StreamMismatch": "errors",
+    "Streamed": "montecarlo.streaming",
     "TeacherStudentTask": "montecarlo.toy_sgd.problems",
     "Sweep": "montecarlo.sweep",
     "Telegraph": "processes",
@@ -198,6 +201,7 @@ _HOMES = {
     "renewal_sweep": "montecarlo.renewal",
     "sample_stationary": "montecarlo.sampling",
     "simulate": "montecarlo.api",
+    "simulate_streaming": "montecarlo.streaming",
     "simulate_sgd": "montecarlo.toy_sgd.api",
     "stationary": "steady.stationary",
     "sweep": "montecarlo.sweep",

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from resetsgd import domain
 from resetsgd.domain import RealLike
 from resetsgd.errors import DomainError
@@ -141,10 +143,10 @@ def simulate(
     ``"heun"``
         The same with the drift averaged over both ends of the step: weak order two. Default for
         drifts that depend on the position. Default step: 0.03 over the rms slope of the drift where
-        paths spend their time, at most 0.018 over the mean slope there, L²/50 D, a quarter of the mean time between resets and a
-        hundredth of 1/r(x). Noise that depends on the position is made constant first, by the
-        coordinate (:mod:`resetsgd.montecarlo.lamperti`); plain Euler steps are then as good as
-        Milstein's.
+        paths spend their time, at most 0.018 over the mean slope there, L²/50 D, a quarter of the
+        mean time between resets and a hundredth of 1/r(x). Noise that depends on the position is
+        made constant first, by the coordinate (:mod:`resetsgd.montecarlo.lamperti`); plain Euler
+        steps are then as good as Milstein's.
     ``"exact"``
         For :class:`~resetsgd.DriftDiffusion` to a point. No steps: each stretch between resets
         takes one draw of the reset-free passage time (inverse Gaussian).
@@ -159,7 +161,8 @@ def simulate(
 
     **Bias of the default step**: where the drift depends on the position, from 10^5 paths on, in
     one dimension, the simulation is repeated with eight times the step (an eighth of the work). The
-    difference of the means over 8² - 1, for weak order two, is the expected bias, ``info["bias"]``.
+    difference of the means over 8² - 1, for weak order two, is the expected bias, ``info["bias"]``
+    (its standard error is ``info["bias_stderr"]``).
 
     **Reproducibility**: the result is a function of the arguments other than ``threads``,
     ``budget`` and ``progress``, bit for bit, and path k has the same result in every simulation
@@ -230,7 +233,7 @@ def simulate(
     bound = None
     if bias == "halving" and not interrupted:
         bound = bias_by_halving(done, length, limit, lambda half: run(half, None)[0])
-    shift = None
+    shift: tuple[float | None, float | None] = None, None
     if bias is None and step is None and count >= ENOUGH and not interrupted:
         shift = _expected_bias(motion, chosen, length, done, lambda coarse: run(coarse, None)[0])
     info: dict[str, Any] = {
@@ -240,7 +243,8 @@ def simulate(
         "scheme": chosen,
         "step": length,
         "steps": done.steps,
-        "bias": shift,
+        "bias": shift[0],
+        "bias_stderr": shift[1],
         "first": first,
         "paths": int(kept.sum()),
         "horizon": None if math.isinf(limit) else limit,
@@ -257,19 +261,16 @@ def simulate(
 
 def _expected_bias(
     motion: Motion, scheme: str, step: float | None, done: Paths, again: Callable[[float], Paths]
-) -> float | None:
-    """Error of the mean by the time step, with a warning where it matters."""
-    coarser = motion.coarser(scheme, step) if step is not None and isinstance(motion, Diffusion) \
-        else None  # fmt: skip
-    if step is None or coarser is None:
-        return None
-    found = bias_by_coarsening(done, step, *coarser, again)
+) -> tuple[float | None, float | None]:
+    """Error of the mean by the time step, known how well; with a warning where it matters."""
+    if step is None or not isinstance(motion, Diffusion):
+        return None, None
+    coarser = motion.coarser(scheme, step)
+    found = None if coarser is None else bias_by_coarsening(done, step, *coarser, again)
     if found is None:
-        return None
-    bias, matters = found
-    if matters:
-        warn_of_bias(bias, step, done)
-    return bias
+        return None, None
+    warn_of_bias(*found, float(np.std(done.times)) / math.sqrt(done.times.size), step)
+    return found
 
 
 def _places(

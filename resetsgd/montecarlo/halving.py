@@ -20,7 +20,7 @@ TOLERATED = 0.25
 """Of the standard error."""
 
 CERTAIN = 4.0
-"""Standard errors by which the means with the two steps must differ before anything is said."""
+"""Standard errors of the bias beyond which it is told from chance."""
 
 
 def bias_by_halving(
@@ -59,7 +59,7 @@ def bias_by_halving(
 
 def bias_by_coarsening(
     done: Paths, step: float, coarse: float, order: float, again: Callable[[float], Paths]
-) -> tuple[float, bool] | None:
+) -> tuple[float, float] | None:
     """Estimate of the error of the (restricted) mean that the time step makes.
 
     Parameters
@@ -78,9 +78,8 @@ def bias_by_coarsening(
     bias : float
         Mean minus what it would be with infinitely short steps, if the error falls with the step
         as the order says.
-    matters : bool
-        Whether it is beyond a quarter of the standard error of the mean, and not by chance.
-        ``None`` instead of both if paths leave the finite numbers with the coarser step.
+    stderr : float
+        Its standard error. ``None`` instead of both if paths leave the finite numbers with the coarser step.
 
     Notes
     -----
@@ -91,22 +90,20 @@ def bias_by_coarsening(
         other = again(coarse)
     except (DomainError, NotConverged):
         return None
-    error, other_error = (
-        float(np.std(run.times)) / math.sqrt(run.times.size) for run in (done, other)
-    )
+    error = math.hypot(*(float(np.std(r.times)) / math.sqrt(r.times.size) for r in (done, other)))
     gap = float(other.times.mean()) - float(done.times.mean())
-    bias = gap / ((coarse / step) ** order - 1.0)
-    seen = abs(gap) > CERTAIN * math.hypot(error, other_error)
-    return bias, seen and abs(bias) > TOLERATED * error
+    larger = (coarse / step) ** order - 1.0
+    return gap / larger, error / larger
 
 
-def warn_of_bias(bias: float, step: float, done: Paths) -> None:
-    """Tell whoever called ``simulate``."""
-    error = float(np.std(done.times)) / math.sqrt(done.times.size)
+def warn_of_bias(bias: float, stderr: float, error: float, step: float) -> None:
+    """Say so if the bias, known to ``stderr``, is beyond a quarter of the mean's ``error``."""
+    if abs(bias) <= TOLERATED * error or abs(bias) <= CERTAIN * stderr:
+        return
     warnings.warn(
         f"the time step {step:.3g} shifts the mean by about {bias:.2g}, which is"
         f" {abs(bias) / error:.2g} of its standard error {error:.2g}: give a shorter step="
         ' (the shift falls with its square), or bias="halving" for a bound of it',
         ResetSGDWarning,
-        stacklevel=3,
+        stacklevel=4,
     )

@@ -156,7 +156,7 @@ def critical(
     high: float,
     *,
     protocol: type[Protocol] = Poisson,
-    points: int = 65,
+    points: int | None = None,
     **settings: Any,
 ) -> list[Transition]:
     """Every value of one parameter at which resetting starts or ceases to pay.
@@ -169,10 +169,11 @@ def critical(
         Range of the parameter.
     protocol : Protocol subclass, default Poisson
         Who resets.
-    points : int, default 65
-        Values, equally spaced, at which the sign is looked at first; where CV is known to cross 1
-        between two of them a further one is looked at. A window narrower than their distance, and
-        of first order at both ends, may be missed.
+    points : int, optional
+        Values, equally spaced, at which the sign is looked at first (default 65 for ``Poisson`` and
+        9 for other protocols, whose optima take longer); where rare resets are known to begin to
+        pay between two of them a further one is looked at. A window narrower than their distance,
+        and of first order at both ends, may be missed.
     **settings
         As in :meth:`PassageTime.best`, for example ``overhead=0.1``.
 
@@ -188,10 +189,15 @@ def critical(
 
     Notes
     -----
-    A continuous transition of ``Poisson`` is solved as CV² = 1 + 2 overhead/mean, a first-order one
-    as the equality of the two means; of other protocols the place is bisected on ``best.pays``.
-    Relative accuracy about 1e-12, where the passage time has it. **Source**: Pal and Prasad, Phys.
-    Rev. Research 1, 032001 (2019); derived in ``theory/09_transitions.py``.
+    A first-order transition is solved as the equality of the two means. A continuous one of a
+    protocol whose resets before t have a chance proportional to t^k when they are rare (``Poisson``
+    and ``Uniform``, k = 1; ``Gamma``, its stages; ``Weibull``, its exponent; k a whole number below
+    8) is where E[T^(k+1)] = (k + 1) E[T^k] (E[T] + overhead), which for k = 1 is CV = 1: relative
+    accuracy about 1e-12, where the passage time has it. Of other protocols (``Sharp``, ``Pareto``)
+    it is bisected on ``best.pays``, which sees a gain only beyond rounding and overlooks one that
+    falls faster than any power: take these places as right to about 1e-3. **Source**: Pal and
+    Prasad, Phys. Rev. Research 1, 032001 (2019), for k = 1; derived in
+    ``theory/09_transitions.py``.
 
     Examples
     --------
@@ -207,19 +213,21 @@ def critical(
     low, high = float(domain.finite("low", low)), float(domain.finite("high", high))
     if not low < high:
         raise DomainError("high", high, f"above low = {low}")
-    points = domain.integer("points", points, 2)
     line = _Line(build, protocol, settings)
+    if points is None:
+        points = 65 if issubclass(protocol, Poisson) else 9
+    points = domain.integer("points", points, 2)
     places = list(np.linspace(low, high, points))
     bars = line.bars(np.asarray(places))
     for i in np.flatnonzero(np.sign(bars[:-1]) * np.sign(bars[1:]) < 0):
         places.append(line.crossing(places[i], places[i + 1]))
-    # both sides of every crossing of CV = 1, for a window may begin and end between two points
-    fine = np.linspace(low, high, 8 * (points - 1) + 1)
+    # both sides of every crossing of the bar, for a window may begin and end between two points
+    fine = np.linspace(low, high, (8 if line.order == 1.0 else 2) * (points - 1) + 1)
     bars = line.bars(fine)
     for i in np.flatnonzero(np.sign(bars[:-1]) * np.sign(bars[1:]) < 0):
         places += [fine[i], fine[i + 1]]
     places = sorted({float(x) for x in places})
-    pays = [line.best(x).pays for x in places]
+    pays = [line.pays(x) for x in places]
     changes = [i for i in range(len(places) - 1) if pays[i] != pays[i + 1]]
     found = [line.transition(places[i], places[i + 1], bool(pays[i])) for i in changes]
     return sorted(found, key=lambda one: one.at)
@@ -238,6 +246,9 @@ class _Line:
         self.build, self.protocol, self.settings = build, protocol, settings
         lost = settings.get("overhead", 0.0)
         self.overhead = float(lost.mean() if hasattr(lost, "rvs") else lost)
+        order = protocol.rare_order(**self._fixed())
+        known = order is not None and order in range(1, 8) and "then" not in settings
+        self.order = order if known else None
 
     def passage(self, x: float) -> PassageTime:
         made = self.build(x)
@@ -249,14 +260,27 @@ class _Line:
         return self.passage(x).best(self.protocol, **self.settings)
 
     def bar(self, x: float) -> float:
-        """CV² - 1 - 2 c/mean: positive where rare resets pay."""
+        """Positive where rare resets pay: for k = 1 it is CV² - 1 - 2 overhead/mean."""
         return float(self._bar(self.passage(x)))
 
     def _bar(self, made: PassageTime) -> Any:
         mean, cv = np.asarray(made.mean()), np.asarray(made.cv())
         with np.errstate(all="ignore"):
-            value = (cv - 1.0) * (cv + 1.0) - 2.0 * self.overhead / mean
+            if self.order is None or self.order == 1.0:
+                value = (cv - 1.0) * (cv + 1.0) - 2.0 * self.overhead / mean
+            else:
+                k = int(self.order)
+                high, low = np.asarray(made.moment(k + 1)), np.asarray(made.moment(k))
+                value = high / low / mean / (k + 1) - 1.0 - self.overhead / mean
         return np.where(np.isfinite(mean) & np.isfinite(cv), value, np.inf)
+
+    def pays(self, x: float) -> bool:
+        """Whether resetting pays: rare resets if they are known to, else the best."""
+        if self.order is not None:
+            bar = self.bar(x)
+            if np.isfinite(bar) and bar > 1e-9:
+                return True
+        return bool(self.best(x).pays)
 
     def bars(self, x: Array) -> Array:
         """Bars of many values: at once where ``build`` takes arrays, else one by one."""
@@ -283,12 +307,12 @@ class _Line:
         return float(np.log(least) - np.log(best.reset_free_mean))
 
     def transition(self, low: float, high: float, below: bool) -> Transition:
-        a, b = low, high
+        a, b = self._bracket(low, high, below)
         for _ in range(200):
             middle = 0.5 * (a + b)
             if not a < middle < b or b - a <= 1e-6 * max(abs(a), abs(b)):
                 break
-            a, b = (middle, b) if bool(self.best(middle).pays) == below else (a, middle)
+            a, b = (middle, b) if self.pays(middle) == below else (a, middle)
         inside = a if below else b
         optimum = self.best(inside)
         if optimum.first_order:
@@ -300,7 +324,7 @@ class _Line:
             wide = max(b - a, 1e-5 * max(abs(a), abs(b)))
             ends = max(a - wide, low), min(b + wide, high)
             at = np.nan
-            if issubclass(self.protocol, Poisson):
+            if self.order is not None:
                 at = self._solved(self.bar, *ends)
         if np.isnan(at):
             at = self._bisected(a, b, below)
@@ -311,6 +335,21 @@ class _Line:
             expansion = None
         mean = float(np.asarray(free.mean()))
         return Transition(at, order, "below" if below else "above", mean, jump, expansion)
+
+    def _bracket(self, low: float, high: float, below: bool) -> tuple[float, float]:
+        """Narrowed to the place where rare resets begin to pay, if frequent ones do not before."""
+        bars = self.bar(low), self.bar(high)
+        if self.order is None or not np.isfinite(bars).all() or bars[0] * bars[1] >= 0:
+            return low, high
+        if (bars[0] > 0) != below:
+            return low, high
+        place = self.crossing(low, high)
+        near = 1e-6 * max(abs(low), abs(high))
+        outside = min(place + near, high) if below else max(place - near, low)
+        if self.best(outside).pays:
+            return low, high
+        inside = max(place - near, low) if below else min(place + near, high)
+        return (inside, outside) if below else (outside, inside)
 
     def _fixed(self) -> dict[str, Any]:
         return {k: v for k, v in self.settings.items() if not isinstance(v, tuple) and k != "then"}
@@ -326,7 +365,7 @@ class _Line:
             middle = 0.5 * (a + b)
             if not a < middle < b or b - a <= 1e-12 * max(abs(a), abs(b)):
                 break
-            a, b = (middle, b) if bool(self.best(middle).pays) == below else (a, middle)
+            a, b = (middle, b) if self.pays(middle) == below else (a, middle)
         return 0.5 * (a + b)
 
     def _jump(self, at: float, optimum: Optimum) -> Any:

@@ -64,7 +64,10 @@ def coefficient_of_variation(mean: Any, std: Any, log_laplace: Callable[[Any], A
     lost = ~infinite & (((std == 0) & (mean < 1e-140)) | (np.isinf(std) & (mean > 1e140)))
     if not np.any(lost):
         return value
-    square = relative_variance(log_laplace, np.where(lost, mean, 1.0))
+    try:
+        square = relative_variance(log_laplace, np.where(lost, mean, 1.0))
+    except NotConverged:  # the ratio may overflow as the variance does
+        square = np.full(np.shape(mean), np.nan)
     if np.any(lost & (std == 0) & np.isnan(square)):
         raise NotConverged("cv: the variance is below float64")
     return np.where(lost & (square >= 0), np.sqrt(np.maximum(square, 0.0)), value)

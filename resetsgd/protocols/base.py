@@ -184,6 +184,15 @@ class Protocol(ABC):
         return float(np.inf)
 
     @classmethod
+    def rare_order(cls, **fixed: Any) -> float | None:
+        """Power k with which the chance of a reset before t falls at small frequency, as t^k.
+
+        Rare resets then pay exactly if E[T^(k+1)] > (k + 1) E[T^k] (E[T] + overhead). None where
+        it falls in another way.
+        """
+        return None
+
+    @classmethod
     def edge(cls, **fixed: Any) -> Self | None:
         """The most frequent member of the family, if there is one."""
         return None

@@ -60,6 +60,11 @@ class Gamma(WaitingTime):
         """Make the protocol of mean waiting time 1/frequency."""
         return cls(rate=np.multiply(frequency, fixed.get("stages", 2.0)), **fixed)
 
+    @classmethod
+    def rare_order(cls, **fixed: Any) -> float | None:
+        """The number of stages."""
+        return float(fixed.get("stages", 2.0))
+
     @property
     def never(self) -> Any:
         """Where the rate is zero."""
@@ -174,6 +179,11 @@ class Weibull(WaitingTime):
         mean = special.gamma(1.0 + np.divide(1.0, fixed.get("exponent", 2.0)))
         return cls(scale=np.divide(1.0 / mean, frequency), **fixed)
 
+    @classmethod
+    def rare_order(cls, **fixed: Any) -> float | None:
+        """The exponent."""
+        return float(fixed.get("exponent", 2.0))
+
     @property
     def never(self) -> Any:
         """Where the scale is infinite."""
@@ -264,6 +274,11 @@ class Uniform(WaitingTime):
         low = np.asarray(fixed.pop("low", 0.0), dtype=np.float64)
         high = np.divide(2.0, frequency) - low
         return cls(low=domain.plain(low), high=np.maximum(high, np.nextafter(low, np.inf)), **fixed)
+
+    @classmethod
+    def rare_order(cls, **fixed: Any) -> float | None:
+        """One, if a reset may come at once."""
+        return 1.0 if np.all(np.asarray(fixed.get("low", 0.0)) == 0) else None
 
     @classmethod
     def most_frequent(cls, **fixed: Any) -> float:

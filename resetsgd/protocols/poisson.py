@@ -71,6 +71,11 @@ class Poisson(Protocol):
         return self.working_rate
 
     @classmethod
+    def rare_order(cls, **fixed: Any) -> float | None:
+        """One: E[T^2] > 2 E[T]^2 is CV > 1."""
+        return 1.0
+
+    @classmethod
     def at_frequency(cls, frequency: Any, **fixed: Any) -> Self:
         """Make the protocol with this rate, of whole resets."""
         if fixed.get("partial") is not None:

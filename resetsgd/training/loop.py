@@ -19,6 +19,8 @@ from resetsgd.training import storage
 from resetsgd.training.data import Dataset
 from resetsgd.training.data.device import Augmentation, OnDevice
 from resetsgd.training.evaluation import EvaluationProtocol, EvaluationReport
+from resetsgd.training.losses.base import SampleLoss
+from resetsgd.training.methods.quiet import advance, quieted
 from resetsgd.training.resetter import Resetter
 from resetsgd.training.snapshot import Snapshot, check
 from resetsgd.training.streams import batches
@@ -112,7 +114,7 @@ def fit(
     *,
     steps: int,
     batch_size: int,
-    loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy,
+    loss: Callable[..., Tensor] = cross_entropy,
     resetter: Resetter | None = None,
     augmentation: Augmentation | None = None,
     seed: int = 0,
@@ -139,8 +141,10 @@ def fit(
         Optimizer steps in all. A finished run asked for more goes on.
     batch_size : int
         At most the size of ``data.train``.
-    loss : callable
-        Mean loss of (logits, labels), for training and validation; cross-entropy by default.
+    loss : SampleLoss or callable
+        One of :mod:`resetsgd.training.losses` (on the device of the model; ``index`` is the row in
+        ``data.train``), or the mean loss of (logits, labels); for training and validation.
+        Cross-entropy by default.
     resetter : Resetter, optional
         Of the same model and optimizer. It observes the validation loss if its mode is ``"min"``,
         the validation accuracy if it is ``"max"``.
@@ -202,7 +206,8 @@ def fit(
     if resetter is not None and (resetter.model, resetter.optimizer) != (model, optimizer):
         raise DomainError("resetter", resetter, "a Resetter of the same model and optimizer")
 
-    run = _Run(model, optimizer, resetter, _settings(model, optimizer, data, loss, resetter))
+    settings = _settings(model, optimizer, data, loss, resetter)
+    run = _Run(model, optimizer, resetter, settings, loss)
     run.settings |= {"seed": seed, "batch_size": batch_size, "evaluate_every": every}
     run.settings |= {"augmentation": None if augmentation is None else repr(augmentation)}
     path = None if checkpoint is None else Path(checkpoint)
@@ -231,13 +236,10 @@ def fit(
         places = None
         if augmentation is not None:
             places = torch.from_numpy(augmentation.draw(seed, run.step, chosen)).to(device)
-        optimizer.zero_grad()
-        value = loss(model(train.batch(rows, places)), train.labels[rows])
-        value.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        value = _step(model, optimizer, loss, train.batch(rows, places), train.labels[rows], rows)
         run.step += 1
         if resetter is not None:
-            resetter.step(loss=value.detach())
+            resetter.step(loss=value)
         if run.step % every == 0:
             look = _look(model, held_out, loss, run.step)
             run.looks.append(look)
@@ -259,15 +261,19 @@ class _Run:
         optimizer: Optimizer,
         resetter: Resetter | None,
         settings: dict[str, Any],
+        loss: Any,
     ) -> None:
         self.model, self.optimizer, self.resetter = model, optimizer, resetter
+        self.loss = loss
         self.settings = settings
         self.step = 0
         self.looks: list[Look] = []
 
     def live(self) -> Snapshot:
         """Everything as it is, with what the resetter takes along."""
-        also = () if self.resetter is None else self.resetter.also
+        also = [] if self.resetter is None else list(self.resetter.also)
+        if isinstance(self.loss, SampleLoss) and self.loss.remembers:
+            also += [] if any(other is self.loss for other in also) else [self.loss]
         return Snapshot.capture(self.model, self.optimizer, also)
 
     def save(self, path: Path) -> None:
@@ -305,7 +311,7 @@ def _settings(
     model: nn.Module,
     optimizer: Optimizer,
     data: Dataset,
-    loss: Callable[[Tensor, Tensor], Tensor],
+    loss: Callable[..., Tensor],
     resetter: Resetter | None,
 ) -> dict[str, Any]:
     """What must be the same for a checkpoint to belong to this run, in plain values."""
@@ -321,15 +327,40 @@ def _settings(
         "data": data.sha256,
         "model": [repr(model), [list(p.shape) for p in model.parameters()]],
         "optimizer": [type(optimizer).__name__, groups],
-        "loss": getattr(loss, "__qualname__", type(loss).__qualname__),
+        "loss": repr(loss)
+        if isinstance(loss, SampleLoss)
+        else getattr(loss, "__qualname__", type(loss).__qualname__),
         "resetter": None if resetter is None else resetter.settings(),
     }
+
+
+def _step(
+    model: nn.Module,
+    optimizer: Optimizer,
+    loss: Callable[..., Tensor],
+    images: Tensor,
+    labels: Tensor,
+    rows: Tensor,
+) -> Tensor:
+    """One step of any optimizer; the loss before it, without graph."""
+
+    def mean() -> Tensor:
+        logits = model(images)
+        if isinstance(loss, SampleLoss):
+            return loss(logits, labels, rows).mean()  # type: ignore[no-any-return]
+        return loss(logits, labels)
+
+    def again() -> Tensor:
+        with quieted(model, *([loss] if isinstance(loss, SampleLoss) else [])):
+            return mean()
+
+    return advance(optimizer, mean(), again)
 
 
 def _look(
     model: nn.Module,
     held_out: list[OnDevice],
-    loss: Callable[[Tensor, Tensor], Tensor],
+    loss: Callable[..., Tensor],
     step: int,
 ) -> Look:
     """Validation and test scores in evaluation mode; every module's mode is put back."""
@@ -349,12 +380,15 @@ def _look(
 def _score(
     model: nn.Module,
     part: OnDevice,
-    loss: Callable[[Tensor, Tensor], Tensor],
+    loss: Callable[..., Tensor],
 ) -> tuple[float, float]:
     """Mean loss and accuracy."""
     total, correct, labels = 0.0, 0, part.labels
     for x, y in zip(torch.split(part.images, _FORWARD), torch.split(labels, _FORWARD), strict=True):
         logits = model(part.normalised(x))
-        total += loss(logits, y).item() * len(y)
+        if isinstance(loss, SampleLoss):
+            total += loss.held_out(logits, y).sum(dtype=torch.float64).item()
+        else:
+            total += loss(logits, y).item() * len(y)
         correct += int((logits.argmax(1) == y).sum())
     return total / len(labels), correct / len(labels)

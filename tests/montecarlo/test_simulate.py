@@ -233,3 +233,11 @@ def test_resets_at_multiples_of_the_step(process: Any) -> None:
     for often in (rs.Geometric(0.1, 0.1), rs.Geometric(0.1, 0.07), rs.Sharp(0.7)):
         S = simulate(process, target=ends, protocol=often, step=0.1, paths=5000, seed=1)
         assert not S.censored.any()
+
+
+def test_a_reset_wins_a_tie_with_a_run_of_the_same_length() -> None:
+    """A run without a turn takes 0.5, five tosses of the coin: rounding must not decide."""
+    tumbler = rs.Telegraph(speed=2.0, flip_rate=1e-9, heading=-1.0)
+    S = simulate(tumbler, protocol=rs.Geometric(0.5, step=0.1), seed=1, paths=2000)
+    # Arrived after four tosses that spared it and a fifth that did too: one run in 32.
+    assert np.asarray(S.resets).mean() == pytest.approx(31.0, rel=0.2)

@@ -28,6 +28,20 @@ def test_peclet_number_one_for_a_rate_and_two_for_a_period():
     assert (period.order, period.jump) == ("continuous", np.inf)
 
 
+def test_rarer_early_resets_begin_to_pay_at_a_larger_spread():
+    # inverse Gaussian, c = CV^2 = 2/v: E[T^3] = 3 E[T] E[T^2] is 3 c^2 = 2
+    (gamma,) = rs.critical(toward, 0.3, 5.1, protocol=rs.Gamma)
+    (weibull,) = rs.critical(toward, 0.3, 5.1, protocol=rs.Weibull)
+    (uniform,) = rs.critical(toward, 0.3, 5.1, protocol=rs.Uniform)
+    assert gamma.at == pytest.approx(np.sqrt(6.0), rel=1e-11)
+    assert weibull.at == pytest.approx(np.sqrt(6.0), rel=1e-11)
+    assert uniform.at == pytest.approx(2.0, rel=1e-11)
+    best = [
+        rs.first_passage(rs.DriftDiffusion(-v, 1.0), 1.0, 0.0).best(rs.Gamma) for v in (2.4, 2.5)
+    ]
+    assert [one.pays for one in best] == [True, False]
+
+
 def test_overhead_moves_it():
     (one,) = rs.critical(toward, 0.1, 5.0, points=17, overhead=0.1)
     # CV² = 2/v = 1 + 2 c v

@@ -1,8 +1,9 @@
 """One rank of a distributed run: its data, its generators and its metrics are its own.
 
-    two_ranks.py RANK RANKS FILE SYNCHRONISE
+    two_ranks.py RANK RANKS FILE
 
-Prints one line of JSON: the resets and their reasons, the best metric, the digest of the weights.
+Prints two lines of JSON, with metrics averaged over the ranks and without: the resets and their
+reasons, the best metric, the digest of the weights.
 """
 
 from __future__ import annotations
@@ -19,11 +20,7 @@ from resetsgd.training import Resetter, resets
 from resetsgd.training.storage import digest
 
 
-def main(rank: int, ranks: int, file: str, synchronise: bool) -> None:
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{file}", rank=rank, world_size=ranks
-    )
+def run(rank: int, synchronise: bool) -> None:
     torch.manual_seed(0)
     model = nn.parallel.DistributedDataParallel(nn.Sequential(nn.Linear(5, 4), nn.Linear(4, 1)))
     torch.manual_seed(rank)
@@ -53,8 +50,17 @@ def main(rank: int, ranks: int, file: str, synchronise: bool) -> None:
         "weights": digest(dict(model.module.state_dict())),
     }
     print(json.dumps(found))
+
+
+def main(rank: int, ranks: int, file: str) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{file}", rank=rank, world_size=ranks
+    )
+    for synchronise in (True, False):
+        run(rank, synchronise)
     torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4] == "yes")
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

@@ -143,7 +143,9 @@ class ForwardCorrection(SampleLoss):
         if logits.shape[1] != len(self.log_matrix):
             raise DomainError("logits", tuple(logits.shape), f"{len(self.log_matrix)} classes")
         column = self.log_matrix.to(logits.dtype).T[labels]
-        return -torch.logsumexp(log_softmax(logits, dim=1) + column, dim=1)
+        log_p = log_softmax(logits, dim=1)
+        log_p = log_p.clamp(min=torch.finfo(log_p.dtype).min)  # or all terms may be minus infinity
+        return -torch.logsumexp(log_p + column, dim=1)
 
     def extra_repr(self) -> str:
         """Shown between the brackets."""

@@ -7,6 +7,9 @@ A method is made of models, optimizers and a per-sample loss, and called as
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from resetsgd.training.methods.joint import JoCoR
 from resetsgd.training.methods.keeping import EarlyStopping, WeightAverage, ema, swa, warm_restarts
 from resetsgd.training.methods.pairs import CoTeaching, CoTeachingPlus, Decoupling
@@ -50,7 +53,7 @@ __all__ = [
 ]
 
 _REGISTRY = Registry("resetsgd.methods", "method")
-for _name, _factory in {
+_BUILT_IN: dict[str, Callable[..., Any]] = {
     "supervised": Supervised,
     "mixup": Mixup,
     "label_noise": FreshFlips,
@@ -64,7 +67,8 @@ for _name, _factory in {
     "ema": ema,
     "swa": swa,
     "warm_restarts": warm_restarts,
-}.items():
+}
+for _name, _factory in _BUILT_IN.items():
     _REGISTRY.add(_name, _factory)
 
 add, get, make, names = _REGISTRY.add, _REGISTRY.get, _REGISTRY.make, _REGISTRY.names

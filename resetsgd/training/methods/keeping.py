@@ -205,7 +205,8 @@ def ema(model: nn.Module, *, decay: float = 0.999, start: int = 1, every: int = 
     3.0
     """
     decay = float(domain.probability("decay", decay))
-    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    mean: Any = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    averaged = AveragedModel(model, multi_avg_fn=mean, use_buffers=True)
     return WeightAverage(model, averaged, start=start, every=every)
 
 
@@ -234,7 +235,8 @@ def swa(model: nn.Module, *, start: int = 1, every: int = 1) -> WeightAverage:
     >>> swa(nn.Linear(2, 1), start=100, every=50).steps
     0
     """
-    averaged = AveragedModel(model, multi_avg_fn=get_swa_multi_avg_fn())
+    mean: Any = get_swa_multi_avg_fn()  # type: ignore[no-untyped-call]
+    averaged = AveragedModel(model, multi_avg_fn=mean)
     return WeightAverage(model, averaged, start=start, every=every)
 
 

@@ -146,7 +146,7 @@ class SAM(Optimizer):
         self.base_optimizer.step()
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Both passes and the step.
 
         Parameters

@@ -58,7 +58,9 @@ class KeptShare:
         domain.positive("exponent", self.exponent)
 
     def __call__(self, step: int) -> float:
-        return 1.0 - self.noise_rate * min((step / self.ramp) ** self.exponent, 1.0)
+        """Share that is kept at a step, from 0 on."""
+        done = float(min(step / self.ramp, 1.0) ** self.exponent)
+        return 1.0 - self.noise_rate * done
 
 
 def small_loss(losses: Tensor, share: float) -> Tensor:

@@ -117,6 +117,7 @@ class FreshFlips:
         domain.integer("seed", self.seed, 0, 2**64 - 1)
 
     def __call__(self, labels: Tensor, *, step: int, index: Tensor | None = None) -> Tensor:
+        """Labels of shape (batch,) with fresh flips; without an index, keyed by position."""
         place = np.arange(len(labels)) if index is None else index.cpu().numpy()
         coin, word = (
             addressed(self.seed, Purpose.FLIP, place, replica=k, step=step) for k in (0, 1)
@@ -279,7 +280,9 @@ def irreducible_losses(
     try:
         parts = [
             judge.held_out(model(x), y)
-            for x, y in zip(images.split(batch_size), labels.split(batch_size), strict=True)
+            for x, y in zip(
+                torch.split(images, batch_size), torch.split(labels, batch_size), strict=True
+            )
         ]
     finally:
         for module, training in modes:

@@ -40,7 +40,7 @@ def seeded(seed: int, build: Callable[[], Module]) -> Module:
     """
     seed = domain.integer("seed", seed, 0, 2**63 - 1)
     with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         return build()
 
 
