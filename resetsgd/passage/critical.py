@@ -213,7 +213,7 @@ def critical(
     low, high = float(domain.finite("low", low)), float(domain.finite("high", high))
     if not low < high:
         raise DomainError("high", high, f"above low = {low}")
-    line = _Line(build, protocol, settings)
+    line = _Line(build, low, high, protocol, settings)
     if points is None:
         points = 65 if issubclass(protocol, Poisson) else 9
     points = domain.integer("points", points, 2)
@@ -239,11 +239,14 @@ class _Line:
     def __init__(
         self,
         build: Callable[[float], PassageTime],
+        low: float,
+        high: float,
         protocol: type[Protocol],
         settings: dict[str, Any],
     ) -> None:
         protocol_class(protocol)
         self.build, self.protocol, self.settings = build, protocol, settings
+        self.low, self.high = low, high
         lost = settings.get("overhead", 0.0)
         self.overhead = float(lost.mean() if hasattr(lost, "rvs") else lost)
         order = protocol.rare_order(**self._fixed())
@@ -322,7 +325,8 @@ class _Line:
             order = "continuous"
             jump = float(self.protocol.at_frequency(0.0, **self._fixed()).value)
             wide = max(b - a, 1e-5 * max(abs(a), abs(b)))
-            ends = max(a - wide, low), min(b + wide, high)
+            # beyond the two places: one of them may be the crossing itself
+            ends = max(a - wide, self.low), min(b + wide, self.high)
             at = np.nan
             if self.order is not None:
                 at = self._solved(self.bar, *ends)

@@ -24,7 +24,7 @@ HARD = [0.0, -0.0, 5e-324, 1e-310, 2.3e-308, 1e-308, 1e308, 1.7e308, 1e-200, 1e2
         1.0, 0.5, 3.0]
 
 def number(positive=False):
-    value = draw.choice(HARD) if draw.random() < 0.4 else math.exp(draw.gauss(0.0, 2.0))
+    value = draw.choice(HARD) if draw.random() < 0.2 else math.exp(draw.gauss(0.0, 1.5))
     return value if positive or draw.random() < 0.5 else -value
 
 def process():

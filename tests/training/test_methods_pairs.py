@@ -29,7 +29,7 @@ def pair() -> tuple[nn.Module, nn.Module]:
 
 
 def sgd(models: tuple[nn.Module, ...]) -> list[torch.optim.Optimizer]:
-    return [torch.optim.SGD(model.parameters(), lr=0.3, momentum=0.9) for model in models]
+    return [torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9) for model in models]
 
 
 def sample_losses(model: nn.Module) -> np.ndarray:

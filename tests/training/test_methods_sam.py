@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -149,7 +150,9 @@ def test_the_halves_are_the_step() -> None:
         two.ascend()
         closure_of(halves, two)()
         two.descend()
-    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), halves.parameters()))
+    assert all(
+        torch.equal(a, b) for a, b in zip(whole.parameters(), halves.parameters(), strict=True)
+    )
     with pytest.raises(DomainError, match="descend"):
         two.descend()
 
@@ -165,15 +168,15 @@ def test_state_dict_holds_the_momentum_and_resumes_bit_for_bit(
     other = network()
     other.load_state_dict(model.state_dict())
     resumed = SAM(inner(other), radius=0.7)
-    import copy
-
     resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     assert resumed.param_groups[0]["radius"] == 0.2
     assert resumed.param_groups is resumed.base_optimizer.param_groups
     for _ in range(3):
         optimizer.step(closure_of(model, optimizer))
         resumed.step(closure_of(other, resumed))
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters()))
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True)
+    )
     # the twin: without the momentum the runs part
     assert any(len(state) for state in optimizer.state_dict()["state"].values())
 
@@ -208,7 +211,9 @@ def test_schedulers_new_groups_and_resetters_work_as_with_any_optimizer() -> Non
     assert [g["lr"] for g in optimizer.base_optimizer.param_groups] == pytest.approx([0.001, 0.002])
     assert resetter.resets == [4]
     fresh = network()
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), fresh.parameters()))
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.parameters(), fresh.parameters(), strict=True)
+    )
 
 
 def test_wrong_use_is_one_clear_error() -> None:

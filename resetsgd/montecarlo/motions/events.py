@@ -132,7 +132,11 @@ def random_walk(process: RandomWalk, places: Places) -> Walking:
         jump = (float(law.mean()), float(law.std()))
     else:
         q = 0.5 * np.exp(-np.linspace(0.0, walking.HAZARD, _GRID))
-        quantiles = np.ascontiguousarray(np.stack([law.ppf(q), law.isf(q)]), dtype=np.float64)
+        try:
+            quantiles = np.ascontiguousarray(np.stack([law.ppf(q), law.isf(q)]), dtype=np.float64)
+        except RuntimeError as error:  # SciPy's search does not end, as for levy_stable
+            allowed = f"a law whose quantiles SciPy finds ({error}); of stable laws use StableNoise"
+            raise DomainError("jump", law, allowed) from None
         if not np.isfinite(quantiles).all():
             raise DomainError("jump", law, "a law with finite quantiles down to 1e-17")
     return Walking(places, process.contraction, process.center, 0.0, jump, process.step, quantiles)

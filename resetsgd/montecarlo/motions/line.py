@@ -62,7 +62,10 @@ class Diffusion:
         """The step to use; the rule is documented at :func:`resetsgd.montecarlo.api.simulate`."""
         if step is not None:
             return step
-        return min(self._scale(scheme), horizon, 0.25 * clock.mean)
+        found = min(self._scale(scheme), horizon, 0.25 * clock.mean)
+        if not 0 < found < math.inf:
+            raise DomainError("step", None, f"given: the default, {found:g}, is no positive number")
+        return found
 
     def coarser(self, scheme: str, step: float) -> tuple[float, float] | None:
         """A longer step that shows the bias of this one, and the weak order; None if there is none.
@@ -81,7 +84,7 @@ class Diffusion:
         places, D = self.places, self.diffusivity
         ends = [places.high] if places.interval else []
         ends += [] if places.wall is None else [places.wall]
-        return [(end - places.low) ** 2 / (64.0 * D) for end in ends]
+        return [_spreading(end - places.low, D) / 64.0 for end in ends]
 
     def _scale(self, scheme: str) -> float:
         """The longest step that is short against everything that happens on the way."""
@@ -95,7 +98,7 @@ class Diffusion:
                 where = f"{values[wrong][0]:g} at {self.place(float(x[wrong][0])):g}"
                 raise DomainError(name, where, "finite wherever a path goes" + (
                     ", not negative" if name == "rate" else ""))  # fmt: skip
-        diffusive = float(places.distances.min()) ** 2 / D
+        diffusive = _spreading(float(places.distances.min()), D)
         speed = float(np.abs(a).max())
         ballistic = float(places.distances.min()) / speed if speed > 0 else math.inf
         if scheme == "euler":
@@ -145,7 +148,7 @@ class Diffusion:
         """Bind the kernel ``line``."""
         assert step is not None
         places, wall = self.places, self.places.wall
-        often = min(clock.mean, float(places.distances.min()) ** 2 / self.diffusivity)
+        often = min(clock.mean, _spreading(float(places.distances.min()), self.diffusivity))
         # Steps between looks: few where events are frequent.
         block = 16 if step < 0.004 * often else 8 if step < 0.02 * often else 4
         codes = np.array([
@@ -165,6 +168,12 @@ class Diffusion:
         state = partial(fresh, kernel.INTS, kernel.REALS, kernel.WORDS, LANES)
         keep = (self.drift, self.rate)
         return Task(partial(_advance, fixed), state, self.blame, self.place, keep)
+
+
+def _spreading(length: float, diffusivity: float) -> float:
+    """L² / D, without overflow on the way; infinite beyond the largest number."""
+    root = length / math.sqrt(diffusivity)
+    return root * root
 
 
 def _advance(fixed: tuple[Any, ...], paths: Paths, state: State, budget: int) -> int:

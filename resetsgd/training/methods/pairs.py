@@ -27,7 +27,7 @@ def pair_of_losses(loss: SampleLoss | Sequence[SampleLoss] | None) -> tuple[Samp
     """One loss for each of two networks; a loss that remembers samples cannot serve both."""
     if loss is None:
         loss = CrossEntropy()
-    losses = (loss, loss) if isinstance(loss, SampleLoss) else tuple(loss)
+    losses = (loss, loss) if not isinstance(loss, (list, tuple)) else tuple(loss)
     if len(losses) != 2 or not all(isinstance(one, SampleLoss) for one in losses):
         raise DomainError("loss", loss, "a SampleLoss, or two of them")
     if losses[0] is losses[1] and losses[0].remembers:

@@ -125,7 +125,9 @@ class SAM(Optimizer):
             return
         norms = torch._foreach_norm([parameter.grad for parameter, _ in moved])
         first = norms[0].device
-        norm = torch.linalg.vector_norm(torch.stack([n.to(first, torch.float32) for n in norms]))
+        exact = any(n.dtype == torch.float64 for n in norms)
+        wide = torch.float64 if exact else torch.float32
+        norm = torch.linalg.vector_norm(torch.stack([n.to(first, wide) for n in norms]))
         for parameter, radius in moved:
             # where the gradient is zero there is no uphill
             scale = torch.where(norm > 0, radius / norm, 0.0).to(parameter)
