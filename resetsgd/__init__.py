@@ -52,8 +52,6 @@ if TYPE_CHECKING:
     from resetsgd.montecarlo import targets as targets
     from resetsgd.montecarlo.api import Simulated as Simulated
     from resetsgd.montecarlo.api import simulate as simulate
-    from resetsgd.montecarlo.streaming import Streamed as Streamed
-    from resetsgd.montecarlo.streaming import simulate_streaming as simulate_streaming
     from resetsgd.montecarlo.controls import antithetic as antithetic
     from resetsgd.montecarlo.controls import control_variate as control_variate
     from resetsgd.montecarlo.estimate import Estimate as Estimate
@@ -61,6 +59,8 @@ if TYPE_CHECKING:
     from resetsgd.montecarlo.renewal import renewal_sweep as renewal_sweep
     from resetsgd.montecarlo.sampling import sample_stationary as sample_stationary
     from resetsgd.montecarlo.sampling import trajectories as trajectories
+    from resetsgd.montecarlo.streaming import Streamed as Streamed
+    from resetsgd.montecarlo.streaming import simulate_streaming as simulate_streaming
     from resetsgd.montecarlo.sweep import Sweep as Sweep
     from resetsgd.montecarlo.sweep import sweep as sweep
     from resetsgd.montecarlo.toy_sgd.api import simulate_sgd as simulate_sgd

@@ -13,6 +13,13 @@ from resetsgd.errors import DomainError
 __all__ = ["bibtex"]
 
 _ENTRIES = {
+    "alabdulmohsin2021": """\
+@misc{alabdulmohsin2021,
+  author = {Alabdulmohsin, Ibrahim and Maennel, Hartmut and Keysers, Daniel},
+  title  = {The Impact of Reinitialization on Generalization in Convolutional Neural Networks},
+  year   = {2021},
+  eprint = {2109.00267}
+}""",
     "bae2025": """\
 @article{bae2025,
   author  = {Bae, Youngkyoung and Song, Yeongwoo and Jeong, Hawoong},
@@ -72,6 +79,14 @@ _ENTRIES = {
   year    = {2020},
   doi     = {10.1088/1751-8121/ab7cfe}
 }""",
+    "foret2021": """\
+@inproceedings{foret2021,
+  author    = {Foret, Pierre and Kleiner, Ariel and Mobahi, Hossein and Neyshabur, Behnam},
+  title     = {Sharpness-Aware Minimization for Efficiently Improving Generalization},
+  booktitle = {International Conference on Learning Representations},
+  year      = {2021},
+  eprint    = {2010.01412}
+}""",
     "gardiner2004": """\
 @book{gardiner2004,
   author    = {Gardiner, Crispin W.},
@@ -80,6 +95,41 @@ _ENTRIES = {
   publisher = {Springer},
   address   = {Berlin},
   year      = {2004}
+}""",
+    "ghosh2017": """\
+@inproceedings{ghosh2017,
+  author    = {Ghosh, Aritra and Kumar, Himanshu and Sastry, P. S.},
+  title     = {Robust Loss Functions under Label Noise for Deep Neural Networks},
+  booktitle = {AAAI Conference on Artificial Intelligence},
+  year      = {2017},
+  eprint    = {1712.09482}
+}""",
+    "han2018": """\
+@inproceedings{han2018,
+  author    = {Han, Bo and Yao, Quanming and Yu, Xingrui and Niu, Gang and Xu, Miao and Hu, Weihua
+               and Tsang, Ivor and Sugiyama, Masashi},
+  title     = {Co-teaching: Robust Training of Deep Neural Networks with Extremely Noisy Labels},
+  booktitle = {Advances in Neural Information Processing Systems},
+  volume    = {31},
+  year      = {2018},
+  eprint    = {1804.06872}
+}""",
+    "he2016": """\
+@inproceedings{he2016,
+  author    = {He, Kaiming and Zhang, Xiangyu and Ren, Shaoqing and Sun, Jian},
+  title     = {Deep Residual Learning for Image Recognition},
+  booktitle = {Conference on Computer Vision and Pattern Recognition},
+  year      = {2016},
+  eprint    = {1512.03385}
+}""",
+    "izmailov2018": """\
+@inproceedings{izmailov2018,
+  author    = {Izmailov, Pavel and Podoprikhin, Dmitrii and Garipov, Timur and Vetrov, Dmitry and
+               Wilson, Andrew Gordon},
+  title     = {Averaging Weights Leads to Wider Optima and Better Generalization},
+  booktitle = {Conference on Uncertainty in Artificial Intelligence},
+  year      = {2018},
+  eprint    = {1803.05407}
 }""",
     "keidar2024": """\
 @misc{keidar2024,
@@ -100,12 +150,50 @@ _ENTRIES = {
   year    = {2014},
   doi     = {10.1103/PhysRevLett.113.220602}
 }""",
+    "liu2020": """\
+@inproceedings{liu2020,
+  author    = {Liu, Sheng and Niles-Weed, Jonathan and Razavian, Narges and Fernandez-Granda,
+               Carlos},
+  title     = {Early-Learning Regularization Prevents Memorization of Noisy Labels},
+  booktitle = {Advances in Neural Information Processing Systems},
+  volume    = {33},
+  year      = {2020},
+  eprint    = {2007.00151}
+}""",
     "liu2023": """\
 @misc{liu2023,
   author = {Liu, Chaoyue and Abedsoltan, Amirhesam and Belkin, Mikhail},
   title  = {On Emergence of Clean-Priority Learning in Early Stopped Neural Networks},
   year   = {2023},
   eprint = {2306.02533}
+}""",
+    "loshchilov2017": """\
+@inproceedings{loshchilov2017,
+  author    = {Loshchilov, Ilya and Hutter, Frank},
+  title     = {{SGDR}: Stochastic Gradient Descent with Warm Restarts},
+  booktitle = {International Conference on Learning Representations},
+  year      = {2017},
+  eprint    = {1608.03983}
+}""",
+    "malach2017": """\
+@inproceedings{malach2017,
+  author    = {Malach, Eran and Shalev-Shwartz, Shai},
+  title     = {Decoupling "When to Update" from "How to Update"},
+  booktitle = {Advances in Neural Information Processing Systems},
+  volume    = {30},
+  year      = {2017},
+  eprint    = {1706.02613}
+}""",
+    "mindermann2022": """\
+@inproceedings{mindermann2022,
+  author    = {Mindermann, S{\\"o}ren and Brauner, Jan and Razzak, Muhammed and Sharma, Mrinank and
+               Kirsch, Andreas and Xu, Winnie and H{\\"o}ltgen, Benedikt and Gomez, Aidan N. and
+               Morisot, Adrien and Farquhar, Sebastian and Gal, Yarin},
+  title     = {Prioritized Training on Points that are Learnable, Worth Learning, and Not Yet
+               Learnt},
+  booktitle = {International Conference on Machine Learning},
+  year      = {2022},
+  eprint    = {2206.07137}
 }""",
     "pal2015": """\
 @article{pal2015,
@@ -148,6 +236,15 @@ _ENTRIES = {
   doi     = {10.1103/PhysRevResearch.1.032001},
   eprint  = {1904.07590}
 }""",
+    "patrini2017": """\
+@inproceedings{patrini2017,
+  author    = {Patrini, Giorgio and Rozza, Alessandro and Menon, Aditya Krishna and Nock, Richard
+               and Qu, Lizhen},
+  title     = {Making Deep Neural Networks Robust to Label Noise: A Loss Correction Approach},
+  booktitle = {Conference on Computer Vision and Pattern Recognition},
+  year      = {2017},
+  eprint    = {1609.03683}
+}""",
     "ray2019": """\
 @article{ray2019,
   author  = {Ray, Somrita and Mondal, Debasish and Reuveni, Shlomi},
@@ -175,6 +272,14 @@ _ENTRIES = {
   publisher = {Cambridge University Press},
   year      = {2001},
   doi       = {10.1017/CBO9780511606014}
+}""",
+    "reed2015": """\
+@misc{reed2015,
+  author = {Reed, Scott and Lee, Honglak and Anguelov, Dragomir and Szegedy, Christian and Erhan,
+            Dumitru and Rabinovich, Andrew},
+  title  = {Training Deep Neural Networks on Noisy Labels with Bootstrapping},
+  year   = {2015},
+  eprint = {1412.6596}
 }""",
     "risken1989": """\
 @book{risken1989,
@@ -212,6 +317,15 @@ _ENTRIES = {
   pages   = {263--285},
   year    = {1953}
 }""",
+    "szegedy2016": """\
+@inproceedings{szegedy2016,
+  author    = {Szegedy, Christian and Vanhoucke, Vincent and Ioffe, Sergey and Shlens, Jonathon and
+               Wojna, Zbigniew},
+  title     = {Rethinking the Inception Architecture for Computer Vision},
+  booktitle = {Conference on Computer Vision and Pattern Recognition},
+  year      = {2016},
+  eprint    = {1512.00567}
+}""",
     "talfriedman2022": """\
 @article{talfriedman2022,
   author  = {Tal-Friedman, Ofir and Roichman, Yael and Reuveni, Shlomi},
@@ -222,6 +336,23 @@ _ENTRIES = {
   year    = {2022},
   doi     = {10.1103/PhysRevE.106.054116}
 }""",
+    "wang2019": """\
+@inproceedings{wang2019,
+  author    = {Wang, Yisen and Ma, Xingjun and Chen, Zaiyi and Luo, Yuan and Yi, Jinfeng and Bailey,
+               James},
+  title     = {Symmetric Cross Entropy for Robust Learning with Noisy Labels},
+  booktitle = {International Conference on Computer Vision},
+  year      = {2019},
+  eprint    = {1908.06112}
+}""",
+    "wei2020": """\
+@inproceedings{wei2020,
+  author    = {Wei, Hongxin and Feng, Lei and Chen, Xiangyu and An, Bo},
+  title     = {Combating Noisy Labels by Agreement: A Joint Training Method with Co-Regularization},
+  booktitle = {Conference on Computer Vision and Pattern Recognition},
+  year      = {2020},
+  eprint    = {2003.02752}
+}""",
     "weideman2007": """\
 @article{weideman2007,
   author  = {Weideman, J. A. C. and Trefethen, L. N.},
@@ -231,6 +362,32 @@ _ENTRIES = {
   pages   = {1341--1356},
   year    = {2007},
   doi     = {10.1090/S0025-5718-07-01945-X}
+}""",
+    "yu2019": """\
+@inproceedings{yu2019,
+  author    = {Yu, Xingrui and Han, Bo and Yao, Jiangchao and Niu, Gang and Tsang, Ivor and
+               Sugiyama, Masashi},
+  title     = {How Does Disagreement Help Generalization against Label Corruption?},
+  booktitle = {International Conference on Machine Learning},
+  year      = {2019},
+  eprint    = {1901.04215}
+}""",
+    "zhang2018gce": """\
+@inproceedings{zhang2018gce,
+  author    = {Zhang, Zhilu and Sabuncu, Mert R.},
+  title     = {Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels},
+  booktitle = {Advances in Neural Information Processing Systems},
+  volume    = {31},
+  year      = {2018},
+  eprint    = {1805.07836}
+}""",
+    "zhang2018mixup": """\
+@inproceedings{zhang2018mixup,
+  author    = {Zhang, Hongyi and Cisse, Moustapha and Dauphin, Yann N. and Lopez-Paz, David},
+  title     = {mixup: Beyond Empirical Risk Minimization},
+  booktitle = {International Conference on Learning Representations},
+  year      = {2018},
+  eprint    = {1710.09412}
 }""",
 }
 

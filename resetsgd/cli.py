@@ -206,14 +206,23 @@ def demo(
 
 
 @app.command(short_help="Compile the simulators ahead of time.")
-def warmup() -> None:
+def warmup(
+    kinds: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KIND]...", help="line (the default), noises, space, sgd, or all.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:  # fmt: skip
     """Compile the simulators into numba's cache, so that the first simulation starts at once.
 
+    The kinds are one dimension, other noises there, many dimensions, and SGD on toy problems.
     The folder is beside the package, in the user's cache folder, or what NUMBA_CACHE_DIR says.
     """
     from resetsgd.montecarlo.warmup import warmup as compiled
 
-    seconds, folder = compiled()
+    seconds, folder = compiled(*(kinds or ()))
     where = "nowhere: no folder can be written" if folder is None else folder
     _say(f"ready after {seconds:.1f} s\ncompiled code: {where}")
 

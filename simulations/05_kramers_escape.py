@@ -6,7 +6,7 @@ In the double well U = (x^2 - 1)^2, from the bottom of the left well to that of 
 simulated mean escape time is the exact one (``rs.first_passage``) for noise D from 0.5 to 0.15, and
 in the well with D = 0.25 also under Poisson resets to eight checkpoints, from the bottom to the
 saddle: no score beyond the family-wise 99 % bar (Holm), and a chi-square test of all scores.
-Kramers' formula, 2 pi / sqrt(U''(-1) |U''(0)|) exp(1/D), the leading order for small D, is the
+Kramers' formula, 2 pi / sqrt(U''(-1) abs(U''(0))) exp(1/D), the leading order for small D, is the
 wrong-model twin: it must be rejected by the same judgement, at D = 0.5 to 0.25. It is approached
 as D falls.
 

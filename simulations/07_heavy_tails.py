@@ -10,9 +10,9 @@ The wrong-model twin, an exponent that is off by 0.1, must be rejected for each 
 same judgement, and a Cauchy walk played by jumps from quantiles has the mean of the stable flight.
 
 The heavier the tail the sooner it arrives, each at its best coin (five standard errors from one
-exponent to the next), and the more often it pays to reset: the best probability, from a cubic
-through the simulated means around the lowest one, is that of the theory within 3.5 of its standard
-errors and those of the fit, judged by the same fit to the exact means.
+exponent to the next), and the more often it pays to reset. The best probability, where a parabola
+through seven simulated means around it is lowest, is that of the same parabola through the exact
+means, within 3.5 standard errors.
 
 Flights are simulated as ``rs.StableNoise`` that is looked at once a jump: the coin comes after the
 look.
@@ -35,7 +35,7 @@ from resetsgd.campaign.study import Status, Study, Verdict
 from resetsgd.plots import ACCENT, INK, MEASURED, PREDICTED, figure, style
 from resetsgd.statistics import family_verdict
 
-LEVEL, RELEVANT = 0.99, 0.10
+LEVEL, RELEVANT = 0.99, 0.15
 START = 10.0
 EXPONENTS = (2.0, 1.5, 1.0, 0.7)
 COINS = np.geomspace(0.004, 0.5, 9)
@@ -71,17 +71,16 @@ def simulated(alpha: float, p: float, paths: int, seed: int) -> tuple[float, flo
 
 
 def lowest(p: np.ndarray, mean: np.ndarray, weights: np.ndarray) -> float:
-    """Logarithm of the coin where a cubic through the logarithms of the means is lowest."""
-    line = np.polynomial.Polynomial.fit(np.log(p), np.log(mean), 3, w=weights)
-    fine = np.linspace(np.log(p[0]), np.log(p[-1]), 4001)
-    return float(fine[np.argmin(line(fine))])
+    """Logarithm of the coin where a parabola through the logarithms of the means is lowest."""
+    _, b, a = np.polynomial.Polynomial.fit(np.log(p), np.log(mean), 2, w=weights).convert().coef
+    return float(-0.5 * b / a)
 
 
 def best_coin(alpha: float, paths: int, seed: int) -> tuple[float, float, float, float]:
     """Of seven coins around the best: the fitted one, its log error, the same fit to theory."""
     free = law(alpha)
     middle = float(free.best(rs.Geometric, order="move-look-coin").protocol.probability)
-    p = middle * np.geomspace(0.4, 2.5, 7)
+    p = -np.expm1(np.log1p(-middle) * np.geomspace(0.4, 2.5, 7))
     mean, error = np.array([simulated(alpha, x, paths, seed + k) for k, x in enumerate(p)]).T
     weights = mean / error
     found = lowest(p, mean, weights)
@@ -126,7 +125,7 @@ def picture(
 
 def main(quick: bool) -> Verdict:
     """Simulate all flights and judge them."""
-    paths = 4000 if quick else 100_000
+    paths = 8000 if quick else 100_000
     rows = [
         [simulated(alpha, p, paths, 100 * i + j) for j, p in enumerate(COINS)]
         for i, alpha in enumerate(EXPONENTS)

@@ -72,7 +72,7 @@ def simulate(
         cloud of which each path takes one.
     target : float, tuple of two or Target
         A position, or the two ends ``(low, high)`` of an interval around the start; for a
-        :class:`~resetsgd.Langevin` process one of :mod:`resetsgd.targets`.
+        :class:`~resetsgd.Langevin` process one of ``rs.targets``.
     protocol : Protocol, optional
         When it resets; left out, never. Reset times are exact real numbers, not rounded to steps.
     paths : int or range

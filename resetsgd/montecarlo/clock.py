@@ -41,7 +41,7 @@ class Clock:
     Parameters
     ----------
     code : int
-        See :mod:`resetsgd.montecarlo.kernels.clocks`.
+        See ``kernels/clocks.py``.
     a, b : float
         Its two numbers.
     mean : float

@@ -79,7 +79,8 @@ def bias_by_coarsening(
         Mean minus what it would be with infinitely short steps, if the error falls with the step
         as the order says.
     stderr : float
-        Its standard error. ``None`` instead of both if paths leave the finite numbers with the coarser step.
+        Its standard error. ``None`` instead of both if paths leave the finite numbers with the
+        coarser step.
 
     Notes
     -----

@@ -3,7 +3,7 @@
 Under Poisson resets of rate r the mean is (1 - L) / (r L), where L = E[exp(-r T)] is the Laplace
 transform of the *reset-free* passage time: one reset-free sample answers for every rate at once.
 This is the statistic of ``rs.observed(times).under(rs.Poisson(rates)).mean()``, by a fast
-transform (:mod:`resetsgd.montecarlo.kernels.transform`), with its errors and their correlations.
+transform (``kernels/transform.py``), with its errors and their correlations.
 """
 
 from __future__ import annotations

@@ -178,7 +178,8 @@ def simulate_streaming(
     >>> bool(abs(S.laplace[0] - 0.468) < 0.02)
     True
     """
-    asked = np.atleast_1d(np.asarray(domain.positive("rates", rates))) if len(rates) else np.empty(0)
+    asked = np.atleast_1d(np.asarray(domain.positive("rates", rates if len(rates) else 1.0)))
+    asked = asked if len(rates) else np.empty(0)
     if asked.ndim != 1:
         raise DomainError("rates", asked.shape, "numbers in a row")
     if options.get("bias") not in (None, "ignored"):
@@ -264,7 +265,7 @@ class _Sums:
 def _bins(times: Array) -> npt.NDArray[np.int64]:
     """Numbers of the bins of times; zero goes to the first."""
     at = np.floor((np.log2(np.maximum(times, 5e-324)) + OCTAVES) * PER_OCTAVE)
-    return np.clip(at, 0, BINS - 1).astype(np.int64)
+    return np.asarray(np.clip(at, 0, BINS - 1), dtype=np.int64)
 
 
 def _edge(number: float) -> float:

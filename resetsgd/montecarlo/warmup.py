@@ -1,35 +1,65 @@
-"""Compile the kernels of one dimension ahead of time, into numba's cache on disk."""
+"""Compile the kernels ahead of time, into numba's cache on disk."""
 
 from __future__ import annotations
 
 import time
+from typing import Any
 
+import numpy as np
+
+from resetsgd import domain
+from resetsgd.montecarlo import targets
 from resetsgd.montecarlo.api import simulate
 from resetsgd.montecarlo.kernels.compiling import cache_folder
 from resetsgd.montecarlo.renewal import renewal_sweep
 from resetsgd.montecarlo.streams import exponentials, normals, uniforms
+from resetsgd.montecarlo.toy_sgd.api import simulate_sgd
+from resetsgd.montecarlo.toy_sgd.options import Reaches
+from resetsgd.montecarlo.toy_sgd.problems import (
+    LinearTask,
+    LogisticTask,
+    PhaseRetrievalTask,
+    TeacherStudentTask,
+)
 from resetsgd.processes import (
     ColouredNoise,
     DriftDiffusion,
     OrnsteinUhlenbeck,
     QuadraticSGD,
+    StableNoise,
     Telegraph,
 )
-from resetsgd.protocols import Poisson
+from resetsgd.processes.langevin import Langevin
+from resetsgd.protocols import Geometric, Poisson
 
-__all__ = ["warmup"]
+__all__ = ["KINDS", "warmup"]
+
+KINDS = ("line", "noises", "space", "sgd")
+"""What can be compiled: one dimension; other noises there; many dimensions; toy SGD."""
+
+FEW: dict[str, Any] = {"paths": 2, "threads": 1}
 
 
-def warmup() -> tuple[float, str | None]:
-    """Run every kernel of one dimension once.
+def warmup(*kinds: str) -> tuple[float, str | None]:
+    """Run the kernels once.
+
+    Parameters
+    ----------
+    *kinds : {"line", "noises", "space", "sgd", "all"}
+        Which; left out, those of one dimension ("line").
 
     Returns
     -------
     seconds : float
-        How long it took: half a minute of one processor the first time, then a second.
+        How long it took: "line" half a minute of one processor the first time, then a second.
     folder : str or None
         Where the compiled code lies; None if no folder can be written, in which case each process
         compiles for itself.
+
+    Raises
+    ------
+    DomainError
+        If there is no such kind.
 
     Examples
     --------
@@ -37,20 +67,52 @@ def warmup() -> tuple[float, str | None]:
     >>> seconds > 0
     True
     """
+    chosen = {domain.choice("kinds", kind, (*KINDS, "all")) for kind in kinds or ("line",)}
     began = time.perf_counter()
+    for kind, run in zip(KINDS, (_line, _noises, _space, _sgd), strict=True):
+        if kind in chosen or "all" in chosen:
+            run()
+    folder = cache_folder()
+    return time.perf_counter() - began, None if folder is None else str(folder)
+
+
+def _line() -> None:
     walk = DriftDiffusion(drift=-1.0, diffusivity=1.0)
-    few = {"paths": 2, "threads": 1}
     for scheme in ("bridge", "exact", "euler"):
-        simulate(walk, 1.0, 0.0, Poisson(1.0), scheme=scheme, **few)  # type: ignore[arg-type]
+        simulate(walk, 1.0, 0.0, Poisson(1.0), scheme=scheme, **FEW)
     for process in (
         OrnsteinUhlenbeck(stiffness=1.0, center=0.0, diffusivity=1.0),
         Telegraph(speed=1.0, flip_rate=1.0),
         QuadraticSGD(hessian=1.0, noise_covariance=1.0, learning_rate=0.1),
         ColouredNoise(correlation_time=0.1),
     ):
-        simulate(process, 1.0, 0.0, Poisson(0.1), **few)  # type: ignore[arg-type]
+        simulate(process, 1.0, 0.0, Poisson(0.1), **FEW)
     renewal_sweep([1.0, 2.0], [1.0])
     for draw in (uniforms, normals, exponentials):
         draw(1, seed=0)
-    folder = cache_folder()
-    return time.perf_counter() - began, None if folder is None else str(folder)
+
+
+def _noises() -> None:
+    simulate(ColouredNoise(correlation_time=0.1), 1.0, 0.0, Poisson(0.1), **FEW)
+    simulate(StableNoise(exponent=1.5, scale=1.0), 1.0, 0.0, Poisson(1.0), **FEW)
+
+
+def _space() -> None:
+    for friction in (None, 1.0):
+        free = Langevin(drift=lambda x: (-x[0], -x[1]), dimension=2, friction=friction)
+        for precision in ("double", "single"):
+            simulate(free, np.zeros(2), targets.outside([0.0, 0.0], 1.0), Poisson(0.1),
+                     precision=precision, **FEW)  # fmt: skip
+
+
+def _sgd() -> None:
+    for task in (
+        LinearTask.drawn(8, 2, noise_rate=0.25, seed=1),
+        LogisticTask.drawn(8, 2, noise_rate=0.25, seed=1),
+        PhaseRetrievalTask.drawn(8, 2, noise_rate=0.25, seed=1),
+        TeacherStudentTask.drawn(8, 2, noise_rate=0.25, seed=1),
+    ):
+        simulate_sgd(
+            task, Reaches("clean_loss", below=1e9), learning_rate=0.01, batch_size=2,
+            protocol=Geometric(0.001), replicas=2, horizon=4, threads=1,
+        )  # fmt: skip

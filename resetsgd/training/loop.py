@@ -142,7 +142,7 @@ def fit(
     batch_size : int
         At most the size of ``data.train``.
     loss : SampleLoss or callable
-        One of :mod:`resetsgd.training.losses` (on the device of the model; ``index`` is the row in
+        One of ``resetsgd.training.losses`` (on the device of the model; ``index`` is the row in
         ``data.train``), or the mean loss of (logits, labels); for training and validation.
         Cross-entropy by default.
     resetter : Resetter, optional

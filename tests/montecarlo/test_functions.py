@@ -47,6 +47,33 @@ def test_derivatives_are_good_to_nine_digits() -> None:
     assert bend == pytest.approx(2 * x, abs=5e-9)
 
 
+def test_a_changed_global_closure_or_array_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled code is remembered by what the function reads, not by its identity alone."""
+    x = np.ones(1)
+
+    def by_global(y: float) -> float:
+        return SCALE * helper(0.0 * y)
+
+    assert compiled("drift", by_global)(x) == 0.5
+    monkeypatch.setitem(globals(), "SCALE", 2.0)
+    assert compiled("drift", by_global)(x) == 2.0
+    monkeypatch.setitem(globals(), "helper", lambda y: 3.0)
+    assert compiled("drift", by_global)(x) == 6.0
+
+    factor, table = 1.5, np.array([1.0, 4.0])
+
+    def by_closure(y: float) -> float:
+        return factor * float(table[1]) * y
+
+    assert compiled("drift", by_closure)(x) == 6.0
+    first = compiled("drift", by_closure)
+    assert compiled("drift", by_closure).owner is first.owner  # nothing changed: not again
+    factor = 2.5
+    assert compiled("drift", by_closure)(x) == 10.0
+    table[1] = 2.0
+    assert compiled("drift", by_closure)(x) == 5.0
+
+
 @pytest.mark.parametrize(
     ("options", "name", "words"),
     [

@@ -1,4 +1,4 @@
-"""No finite input hangs ``simulate`` or gives NaN: calls in a child process, each bounded by 5 s."""
+"""No finite input hangs ``simulate`` or gives NaN: a child process calls, 5 s at most each."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_no_finite_input_hangs_or_gives_nan(seed: int) -> None:
     try:
         done = subprocess.run(
             [sys.executable, "-c", CHILD, str(seed), str(CALLS // 2)],
-            capture_output=True, text=True, timeout=CALLS / 2 * LIMIT,
+            check=False, capture_output=True, text=True, timeout=CALLS / 2 * LIMIT,
         )  # fmt: skip
         printed, failed = done.stdout, done.stderr if done.returncode else ""
     except subprocess.TimeoutExpired as error:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from resetsgd import cli
 from resetsgd.montecarlo.kernels.compiling import cache_folder, settings
 
@@ -21,7 +23,9 @@ print(first, time.process_time() - began)
 """
 
 
-def test_after_warming_up_the_first_simulation_starts_at_once(capsys) -> None:
+def test_after_warming_up_the_first_simulation_starts_at_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert cli.run(["warmup"]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("ready after ")
@@ -36,3 +40,14 @@ def test_after_warming_up_the_first_simulation_starts_at_once(capsys) -> None:
     first, later = (float(word) for word in done.stdout.split())
     assert first < 1.3
     assert later < 0.01
+
+
+def test_other_kinds_are_compiled_by_request(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["warmup", "noises", "space", "sgd"]) == 0
+    assert capsys.readouterr().out.startswith("ready after ")
+    folder = cache_folder()
+    if not (settings.DISABLE_JIT or folder is None):
+        for name in ("noises.driven-*.nbc", "space.travel-*.nbc", "sgd.advance-*.nbc"):
+            assert any(Path(folder).rglob(name)), name
+    assert cli.run(["warmup", "everything"]) == 2
+    assert "'line'" in capsys.readouterr().err

@@ -202,7 +202,8 @@ def linear_trap(process: LinearTrap, places: Places) -> Diffusion:
     """A kink in the potential."""
     slope, D = one("slope", process.slope), one("diffusivity", process.diffusivity)
     arrives = places.interval or slope > 0 or places.wall is not None
-    longest = 0.005 * D / slope**2 if slope else math.inf
+    kink = math.sqrt(D) / abs(slope) if slope else math.inf
+    longest = 0.005 * kink * kink  # the time in which drift and spread are alike
     drift = builtin(drifts.trap, slope)
     return Diffusion(places, arrives, drift=drift, diffusivity=D, longest=longest)
 

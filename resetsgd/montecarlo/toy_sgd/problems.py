@@ -166,7 +166,7 @@ class _Drawn(SGDTask):
 class LinearTask(_Drawn):
     """Linear regression with label noise: the loss of a sample is (x theta - y)²/2.
 
-    Give data of your own, or let :meth:`drawn` make them: inputs N(0, 1) (or of a given spectrum),
+    Give data of your own, or let ``drawn`` make them: inputs N(0, 1) (or of a given spectrum),
     a teacher of length one, labels x teacher. Parameters as for the base class.
 
     Parameters
@@ -191,7 +191,7 @@ class LinearTask(_Drawn):
 class LogisticTask(_Drawn):
     """Logistic regression with wrong labels: classes 0 and 1, loss log(1 + e^z) - y z, z = x theta.
 
-    :meth:`drawn` gives class 1 to the inputs on the teacher's side; labels are flipped (default) or
+    ``drawn`` gives class 1 to the inputs on the teacher's side; labels are flipped (default) or
     replaced by those of samples drawn anew, which leaves half of them right.
 
     Parameters
@@ -237,7 +237,7 @@ class PhaseRetrievalTask(_Drawn):
     """Phase retrieval with wrong intensities: the loss of a sample is ((x theta)² - y)²/4.
 
     Not convex: the teacher and its mirror image are the minima, the origin is a saddle; distance
-    and overlap are those of the nearer of the two. Start from :meth:`random_start`.
+    and overlap are those of the nearer of the two. Start from ``random_start``.
 
     Parameters
     ----------
@@ -269,7 +269,7 @@ class TeacherStudentTask(_Drawn):
 
     The output is the sum of a_k max(w_k x, 0); both layers are trained, on squared loss. Parameters
     are the rows w_k one after the other, then a. Overlap is the cosine between the outputs of
-    student and teacher on the test set. Start from :meth:`random_start`.
+    student and teacher on the test set. Start from ``random_start``.
 
     Parameters
     ----------

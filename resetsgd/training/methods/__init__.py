@@ -12,6 +12,7 @@ from typing import Any
 
 from resetsgd.training.methods.joint import JoCoR
 from resetsgd.training.methods.keeping import EarlyStopping, WeightAverage, ema, swa, warm_restarts
+from resetsgd.training.methods.layerwise import Blocks, LayerwiseReinit
 from resetsgd.training.methods.pairs import CoTeaching, CoTeachingPlus, Decoupling
 from resetsgd.training.methods.quiet import advance, quieted
 from resetsgd.training.methods.report import StepReport
@@ -28,6 +29,7 @@ from resetsgd.training.registry import Registry
 
 __all__ = [
     "SAM",
+    "Blocks",
     "CoTeaching",
     "CoTeachingPlus",
     "Decoupling",
@@ -35,6 +37,7 @@ __all__ = [
     "FreshFlips",
     "JoCoR",
     "KeptShare",
+    "LayerwiseReinit",
     "Mixup",
     "RHOLoss",
     "StepReport",
@@ -67,6 +70,7 @@ _BUILT_IN: dict[str, Callable[..., Any]] = {
     "ema": ema,
     "swa": swa,
     "warm_restarts": warm_restarts,
+    "layerwise": LayerwiseReinit,
 }
 for _name, _factory in _BUILT_IN.items():
     _REGISTRY.add(_name, _factory)

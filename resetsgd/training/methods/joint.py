@@ -56,7 +56,7 @@ class JoCoR:
     optimizer : Optimizer
         Over the parameters of both.
     keep : float or callable
-        Share of each batch that is kept, or a schedule of the step such as :class:`KeptShare`.
+        Share of each batch that is kept, or a schedule of the step such as ``KeptShare``.
     agreement : float
         The lambda of the formula, in [0, 1]; published for CIFAR-10: 0.9, and 0.65 at 80 % noise;
         for CIFAR-100: 0.85. The released program's own default is 0.1.

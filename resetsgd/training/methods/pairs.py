@@ -120,7 +120,7 @@ class CoTeaching(_Pair):
     optimizers : two Optimizer
         One for each; SAM takes its second pass over the same samples.
     keep : float or callable
-        Share of each batch that is kept, or a schedule of the step such as :class:`KeptShare`.
+        Share of each batch that is kept, or a schedule of the step such as ``KeptShare``.
     loss : SampleLoss, or two of them
         Cross-entropy by default. One that remembers samples is needed twice.
 

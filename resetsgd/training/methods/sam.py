@@ -55,7 +55,8 @@ class SAM(Optimizer):
     Examples
     --------
     >>> model = nn.Linear(2, 1)
-    >>> optimizer = SAM(torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9), radius=0.05)
+    >>> _ = nn.init.ones_(model.weight), nn.init.zeros_(model.bias)
+    >>> optimizer = SAM(torch.optim.SGD(model.parameters(), lr=0.1), radius=0.01)
     >>> def closure():
     ...     optimizer.zero_grad()
     ...     loss = model(torch.ones(4, 2)).square().mean()
