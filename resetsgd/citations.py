@@ -1,7 +1,7 @@
 """Where formulas come from, as BibTeX.
 
 Keys are first author, year, and a word of the title where that is not enough; a passage time names
-its own in ``sources`` and prints them by ``cite()``. One entry a work, in the order of the alphabet.
+its own in ``sources`` and prints them by ``cite()``. One entry a work, in alphabetical order.
 """
 
 from __future__ import annotations

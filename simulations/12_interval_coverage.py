@@ -2,7 +2,7 @@
 
 Claim
 -----
-Value ± 1.96 standard errors, of ``mean()`` and of ``restricted_mean(tau)``, of 1000 simulated paths
+Value ± 1.96 standard errors, of ``mean()`` and of ``restricted_mean(tau)``, of 400 simulated paths
 cover the exact value in 94 to 96 % of independent repetitions: for drift-diffusion under Poisson
 resets (exact sampler), under sharp resets (bridge), and the Ornstein-Uhlenbeck process (Heun steps
 at the default step), with paths cut at tau; and for paths that are cut at random times before tau,
@@ -12,14 +12,14 @@ within 94 to 96 %, it fails where one lies outside, and otherwise it is underpow
 thousand repetitions of the quick mode). Twins that the same judgement must reject: intervals of
 1.645 standard errors (which cover 90 %), and the mean of those paths only that were not cut.
 
-Cost: five minutes of processor time in full (10^4 repetitions), half a minute in quick mode (10^3).
+Cost: five minutes of processor time in full (30,000 repetitions), ten seconds in quick mode (1000).
 
 Reference: J. P. Klein and M. L. Moeschberger, Survival Analysis, 2nd ed. (2003), section 4.5.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +29,7 @@ from scipy import stats
 import resetsgd as rs
 from resetsgd.campaign.study import Status, Study, Verdict
 
-PATHS = 1000
+PATHS = 400
 PROMISED = (0.94, 0.96)
 LEVEL = 0.99
 BAR = float(stats.norm.isf(0.025))
@@ -74,12 +74,19 @@ def judged(covers: list[Cover], family: int) -> Status:
 
 
 def covering(
-    name: str, samples: list[rs.Observed], interval: Interval, truth: float, bar: float = BAR
+    name: str, samples: Iterable[rs.Observed], interval: Interval, truth: float, bar: float = BAR
 ) -> Cover:
     """Count the intervals that contain the truth."""
     found = np.array([interval(sample) for sample in samples])
     hits = int(np.count_nonzero(np.abs(found[:, 0] - truth) <= bar * found[:, 1]))
-    return Cover(name, hits, len(samples))
+    return Cover(name, hits, len(found))
+
+
+def cut(rows: np.ndarray, ends: np.ndarray | None = None) -> Iterator[rs.Observed]:
+    """One sample after the other, its paths cut at the ends."""
+    for number, row in enumerate(rows):
+        end = np.inf if ends is None else ends[number]
+        yield rs.observed(np.minimum(row, end), row > end)
 
 
 def mean(sample: rs.Observed) -> tuple[float, float]:
@@ -109,18 +116,16 @@ def coverages(repetitions: int) -> tuple[list[Cover], list[Cover]]:
         law = law if protocol is None else law.under(protocol)
         short = float(law.restricted_mean(tau))
         rows = S.times.reshape(repetitions, PATHS)
-        whole = [rs.observed(row) for row in rows]
-        covers.append(covering(f"{name}: mean", whole, mean, float(law.mean())))
-        cut = [rs.observed(np.minimum(row, tau), row > tau) for row in rows]
-        covers.append(covering(f"{name}: restricted mean", cut, restricted(tau), short))
+        truth, edge = float(law.mean()), np.full(rows.shape, tau)
+        covers.append(covering(f"{name}: mean", cut(rows), mean, truth))
+        at_edge = covering(f"{name}: restricted mean", cut(rows, edge), restricted(tau), short)
+        covers.append(at_edge)
         if number == 0:
             ends = np.random.default_rng(71).uniform(0.0, 4.0 * tau, rows.shape)
-            ends = np.minimum(ends, tau)
-            lost = [rs.observed(np.minimum(row, end), row > end)
-                    for row, end in zip(rows, ends, strict=True)]  # fmt: skip
+            lost = cut(rows, np.minimum(ends, tau))
             covers.append(covering(f"{name}: Kaplan-Meier", lost, restricted(tau), short))
-            twins.append(covering("1.645 standard errors", whole, mean, float(law.mean()), NARROW))
-            twins.append(covering("cut paths left out", cut, dropped, short))
+            twins.append(covering("1.645 standard errors", cut(rows), mean, truth, NARROW))
+            twins.append(covering("cut paths left out", cut(rows, edge), dropped, short))
     return covers, twins
 
 
@@ -148,7 +153,7 @@ def picture(covers: list[Cover], twins: list[Cover]) -> Figure:
 
 def main(quick: bool) -> Verdict:
     """Simulate once, cut into repetitions, count."""
-    covers, twins = coverages(1000 if quick else 10_000)
+    covers, twins = coverages(1000 if quick else 30_000)
     family = len(covers)
     rejected = all(judged([twin], family) == "fails" for twin in twins)
     status: Status = judged(covers, family) if rejected else "underpowered"

@@ -162,7 +162,8 @@ def simulate(
     **Bias of the default step**: where the drift depends on the position, from 10^5 paths on, in
     one dimension, the simulation is repeated with eight times the step (an eighth of the work). The
     difference of the means over 8² - 1, for weak order two, is the expected bias, ``info["bias"]``
-    (its standard error is ``info["bias_stderr"]``).
+    (its standard error is ``info["bias_stderr"]``). A drift with kinks has a lower order, and then
+    a larger bias than that.
 
     **Reproducibility**: the result is a function of the arguments other than ``threads``,
     ``budget`` and ``progress``, bit for bit, and path k has the same result in every simulation

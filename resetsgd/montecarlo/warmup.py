@@ -13,8 +13,7 @@ from resetsgd.montecarlo.api import simulate
 from resetsgd.montecarlo.kernels.compiling import cache_folder
 from resetsgd.montecarlo.renewal import renewal_sweep
 from resetsgd.montecarlo.streams import exponentials, normals, uniforms
-from resetsgd.montecarlo.toy_sgd.api import simulate_sgd
-from resetsgd.montecarlo.toy_sgd.options import Reaches
+from resetsgd.montecarlo.toy_sgd.api import train_sgd
 from resetsgd.montecarlo.toy_sgd.problems import (
     LinearTask,
     LogisticTask,
@@ -30,7 +29,7 @@ from resetsgd.processes import (
     Telegraph,
 )
 from resetsgd.processes.langevin import Langevin
-from resetsgd.protocols import Geometric, Poisson
+from resetsgd.protocols import Poisson
 
 __all__ = ["KINDS", "warmup"]
 
@@ -110,9 +109,9 @@ def _sgd() -> None:
         LinearTask.drawn(8, 2, noise_rate=0.25, seed=1),
         LogisticTask.drawn(8, 2, noise_rate=0.25, seed=1),
         PhaseRetrievalTask.drawn(8, 2, noise_rate=0.25, seed=1),
-        TeacherStudentTask.drawn(8, 2, noise_rate=0.25, seed=1),
+        TeacherStudentTask.drawn(8, 2, noise_rate=0.25, seed=1, units=2),
     ):
-        simulate_sgd(
-            task, Reaches("clean_loss", below=1e9), learning_rate=0.01, batch_size=2,
-            protocol=Geometric(0.001), replicas=2, horizon=4, threads=1,
+        train_sgd(
+            task, start=task.random_start(), learning_rate=0.01, batch_size=2, steps=4, replicas=2,
+            threads=1,
         )  # fmt: skip

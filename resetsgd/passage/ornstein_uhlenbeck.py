@@ -13,6 +13,7 @@ from scipy import special
 
 from resetsgd import domain
 from resetsgd.domain import QUIET, Array, Real, RealLike
+from resetsgd.errors import DomainError
 from resetsgd.passage.arrangements import softplus
 from resetsgd.passage.base import PassageTime
 from resetsgd.passage.elementary import each, slope
@@ -61,7 +62,8 @@ class OrnsteinUhlenbeckPassage(Placed, PassageTime):
     Raises
     ------
     DomainError
-        If a position is not finite or the start is at the target.
+        If a position is not finite, or more than 1e300 spreads sqrt(D/k) on the start's side of the
+        center, or the start is at the target.
 
     Notes
     -----
@@ -101,15 +103,16 @@ class OrnsteinUhlenbeckPassage(Placed, PassageTime):
             unit = np.where(usable, np.sqrt(ratio), np.minimum(np.sqrt(k) / np.sqrt(D), 1e308))
             up = np.sign(way)
 
-            def spreads(x: Any) -> Any:
-                # the ends of float64 stand for what lies beyond them
-                return domain.plain(np.clip(up * np.subtract(x, c) * unit, -1e300, 1e150) + 0.0)
+            def spreads(name: str, x: Any) -> Any:
+                found = up * np.subtract(x, c) * unit
+                if np.any(found < -1e300):
+                    raise DomainError(name, x, "within 1e300 spreads sqrt(D/k) of the center")
+                # from beyond 1e150 spreads up the mean is infinite in float64, as from there
+                return domain.plain(np.minimum(found, 1e150) + 0.0)
 
-            self._low: Any = spreads(x0)
-            self._high: Any = spreads(end)
-            clipped = (self._low == -1e300) & (self._high != -1e300)
-            wide = np.where(clipped, self._high - self._low, np.abs(way) * unit)
-            self._gap: Any = domain.plain(np.minimum(wide, 2e300))
+            self._low: Any = spreads("start", x0)
+            self._high: Any = spreads("target", end)
+            self._gap: Any = domain.plain(np.minimum(np.abs(way) * unit, 2e300))
         self.process = process
         self.start, self.target = x0, end
         self._k = k

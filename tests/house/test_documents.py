@@ -17,7 +17,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", "docs/quickstart.md", "docs/training.md", "docs/noisy_labels.md"]
+PAGES = [
+    "README.md",
+    "docs/quickstart.md",
+    "docs/training.md",
+    "docs/noisy_labels.md",
+    "docs/methods.md",
+]
 BLOCK = re.compile(
     r"(?P<skip>(?:<!-- not run -->|% not run)\s*\n)?"
     r"^```(?P<kind>python|console)\n(?P<text>.*?)^```",

@@ -177,8 +177,21 @@ def test_state_dict_holds_the_momentum_and_resumes_bit_for_bit(
     assert all(
         torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True)
     )
-    # the twin: without the momentum the runs part
-    assert any(len(state) for state in optimizer.state_dict()["state"].values())
+
+
+def test_a_resume_without_the_momentum_would_be_seen() -> None:
+    model = network()
+    optimizer = SAM(sgd(model))
+    for _ in range(3):
+        optimizer.step(closure_of(model, optimizer))
+    other = network()
+    other.load_state_dict(model.state_dict())
+    fresh = SAM(sgd(other))
+    optimizer.step(closure_of(model, optimizer))
+    fresh.step(closure_of(other, fresh))
+    assert not any(
+        torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True)
+    )
 
 
 def test_a_snapshot_brings_back_the_momentum_ten_times() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import EntryPoint, EntryPoints
 from typing import Any
 
@@ -15,7 +16,16 @@ from torch.nn.functional import cross_entropy
 
 import resetsgd as rs
 from resetsgd.errors import DomainError
-from resetsgd.training import Resetter, digits, fit, losses, methods, registry, resets
+from resetsgd.training import (
+    Resetter,
+    digits,
+    fit,
+    losses,
+    methods,
+    registry,
+    resets,
+    symmetric_noise,
+)
 from resetsgd.training.methods import FreshFlips, Mixup, RHOLoss, Supervised
 from resetsgd.training.networks import mlp, small_cnn
 
@@ -255,6 +265,24 @@ def test_robust_losses_fit_the_digits() -> None:
         loss = losses.make(name)
         history = fit(model, sgd(model, rate), data, steps=400, batch_size=20, loss=loss)
         assert history.last is not None and history.last.test_accuracy > 0.85, name
+
+
+def test_robust_losses_end_above_cross_entropy_on_noisy_digits() -> None:
+    """At 40 % symmetric noise; over five seeds of a longer run the gaps were 0.26 to 0.28."""
+    data = digits(train=400, validation=50, test=600, seed=2)
+    wrong, _ = symmetric_noise(data.train.labels, 0.4, classes=10, seed=2)
+    data = replace(data, train=replace(data.train, labels=wrong))
+
+    def last(name: str, rate: float, **options: int) -> float:
+        model, loss = mlp((64, 128, 10), seed=2), losses.make(name, **options)
+        history = fit(model, sgd(model, rate), data, steps=1200, batch_size=40, loss=loss)
+        assert history.last is not None
+        return history.last.test_accuracy
+
+    plain = last("ce", 0.05)
+    assert last("gce", 0.05) > plain + 0.1
+    assert last("sce", 0.01) > plain + 0.1
+    assert last("elr", 0.05, samples=400, classes=10) > plain + 0.1
 
 
 # --- the registry and wrong use -------------------------------------------------------------------
