@@ -12,8 +12,8 @@ rejected by the same judgement.
 A spread helps: at the rate that is best for s = 0 the mean is lower for s = 0.2 (five standard
 errors). A narrow cloud keeps a best finite rate: for s = 0.2 the mean rises again beyond it. A wide
 one has none: for s = 0.6 the mean falls from each rate to the next, for some resets end beside the
-target. In theory the minimum disappears between them (at L/s = 2.53 if also the first start is drawn
-from the cloud).
+target. In theory the minimum disappears between them (at L/s = 2.53 if also the first start is
+drawn from the cloud).
 
 The cloud is 400 places at equal steps of probability, those beyond the target reflected to the
 start's side, which for free diffusion changes nothing; theory and simulation take the same places.

@@ -110,14 +110,14 @@ def picture(
 
     drifts = np.linspace(2.0, 22.0, 81)
     best = [law(float(drift)).best(rs.Poisson) for drift in drifts]
-    rates = np.array([one.protocol.rate if one.pays else 0.0 for one in best])
+    rates = np.array([one.rate if one.pays else 0.0 for one in best])
     pays = rates > 0
     right.plot(drifts[pays], rates[pays], color=PREDICTED)
     right.plot(drifts[~pays], rates[~pays], color=PREDICTED)
     right.plot([edge.at] * 2, [0.0, edge.jump], color=PREDICTED, ls=(0, (2, 2)), lw=1.4)
     right.set(xlabel="drift toward the far end  $\\mu L/D$", ylabel="best reset rate  $rL^2/D$")
     right.set_ylim(-20.0, 700.0)
-    below = optimize.brentq(lambda drift: law(drift).cv() - 1.0, 2.0, 15.0)
+    below = optimize.brentq(lambda drift: float(law(drift).cv()) - 1.0, 2.0, 15.0)
     right.axvspan(below, edge.at, color=REFERENCE, alpha=0.15, lw=0)
     right.text(0.5 * (below + edge.at), 12.0, "pays with\nCV < 1", ha="center", color=INK, size=9)
     right.set_title("The best rate jumps; where, from simulation")

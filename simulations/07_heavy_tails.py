@@ -70,14 +70,14 @@ def simulated(alpha: float, p: float, paths: int, seed: int) -> tuple[float, flo
 
 def lowest(p: np.ndarray, mean: np.ndarray, weights: np.ndarray) -> float:
     """Logarithm of the coin where a parabola through the logarithms of the means is lowest."""
-    _, b, a = np.polynomial.Polynomial.fit(np.log(p), np.log(mean), 2, w=weights).convert().coef
+    a, b, _ = np.polyfit(np.log(p), np.log(mean), 2, w=weights)
     return float(-0.5 * b / a)
 
 
 def best_coin(alpha: float, paths: int, seed: int) -> tuple[float, float, float, float]:
     """Of seven coins around the best: the fitted one, its log error, the same fit to theory."""
     free = law(alpha)
-    middle = float(free.best(rs.Geometric, order="move-look-coin").protocol.probability)
+    middle = float(free.best(rs.Geometric, order="move-look-coin").probability)
     p = -np.expm1(np.log1p(-middle) * np.geomspace(0.4, 2.5, 7))
     mean, error = np.array([simulated(alpha, x, paths, seed + k) for k, x in enumerate(p)]).T
     weights = mean / error
@@ -117,7 +117,7 @@ def picture(
     right.axhspan(-bar, bar, color="0.93", zorder=0)
     right.axhline(0.0, color=INK, lw=0.8)
     right.set(xscale="log", xlabel="probability of a reset per jump",
-              ylabel="simulated − theory (standard errors)", ylim=(-bar - 0.8, bar + 0.8))  # fmt: skip
+              ylabel="simulated − theory (errors)", ylim=(-bar - 0.8, bar + 0.8))  # fmt: skip
     right.set_title("Scores, and the family-wise 99 % bar")
     return drawing
 

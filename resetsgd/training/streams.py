@@ -51,10 +51,10 @@ class Purpose:
     WAIT = 7
     PLACE = 8
     FRESH = 9
-    PROJECTION = 7
-    AUGMENT = 8
-    FLIP = 20
-    MIX = 21
+    PROJECTION = 10
+    AUGMENT = 11
+    FLIP = 12
+    MIX = 13
 
 
 def _philox(key: int, counters: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

@@ -12,6 +12,7 @@ import pytest
 
 import resetsgd as rs
 from resetsgd.montecarlo import streaming
+from resetsgd.montecarlo.kernels.compiling import settings
 
 WALK = rs.DriftDiffusion(drift=-0.5, diffusivity=1.0)
 RESET = rs.Poisson(1.0)
@@ -79,6 +80,8 @@ def test_ends_of_an_interval_are_counted(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_memory_does_not_grow_with_the_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    if settings.DISABLE_JIT:
+        pytest.skip("interpreted, so many paths take an hour")
     streamed(monkeypatch, paths=2)
     most = []
     for paths in (20_000, 100_000):
@@ -104,6 +107,8 @@ def test_the_default_step_is_looked_at_and_a_coarse_one_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Twin: the default step made ten times longer is told of, with its size."""
+    if settings.DISABLE_JIT:
+        pytest.skip("interpreted, so many paths take an hour")
     paths = 100_000
     with warnings.catch_warnings():
         warnings.simplefilter("error")

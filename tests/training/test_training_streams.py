@@ -183,3 +183,8 @@ def test_addressed_words_are_the_first_of_their_blocks() -> None:
     table = addressed(5, Purpose.AUGMENT, index[:2], replica=np.arange(9)[:, None], step=8)
     assert table.shape == (9, 2)
     assert (table[3] == blocks[:2]).all()
+
+
+def test_no_two_purposes_share_a_stream():
+    codes = [code for name, code in vars(streams.Purpose).items() if name.isupper()]
+    assert len(codes) > 10 and len(set(codes)) == len(codes)
