@@ -186,5 +186,5 @@ def test_addressed_words_are_the_first_of_their_blocks() -> None:
 
 
 def test_no_two_purposes_share_a_stream():
-    codes = [code for name, code in vars(streams.Purpose).items() if name.isupper()]
+    codes = [code for name, code in vars(Purpose).items() if name.isupper()]
     assert len(codes) > 10 and len(set(codes)) == len(codes)
