@@ -14,7 +14,7 @@ Of the protocols that ignore the path none beats the best fixed period: at the o
 families, for seven processes, no simulated mean lies below that of fixed periods (one-sided,
 family-wise 99 %), and for each process at least one lies above by more than five standard errors.
 
-Cost: six minutes of processor time in full (10^5 paths a pair), ten seconds in quick mode,
+Cost: several minutes of processor time in full (10^5 paths a pair), ten seconds in quick mode,
 which takes two protocols for the walks in discrete time, whose theory is the costly part.
 
 Reference: A. Pal and S. Reuveni, Phys. Rev. Lett. 118, 030603 (2017); fixed periods are best: also
