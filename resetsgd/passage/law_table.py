@@ -34,7 +34,7 @@ _WIDEST = 1.5
 """Width of the first panels, in log time."""
 _MOST_PANELS = 800
 _PROMISE = 5e-11
-"""Relative error of the mass that is allowed; the mean, which is known, may be ten times as far off."""
+"""Relative error allowed in the mass; the mean, which is known, may be ten times as far off."""
 _SHARPEST = 1e-5
 """Width over mean below which no inversion resolves a law."""
 _MOST_TIMES = 12_000
