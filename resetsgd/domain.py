@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ __all__ = [
     "plain",
     "positive",
     "probability",
+    "single",
     "transform_variable",
     "within",
 ]
@@ -139,6 +141,14 @@ def transform_variable(s: Any) -> Any:
 def probability(name: str, value: RealLike, *, zero: bool = True, one: bool = True) -> Real:
     """Probability or probabilities; the ends can be excluded."""
     return within(name, value, 0.0, 1.0, open_low=not zero, open_high=not one)
+
+
+def single(name: str, value: Any, check: Callable[[str, Any], Real] = finite) -> float:
+    """A single real number: finite, or whatever else the check asks; arrays are refused."""
+    number = check(name, value)
+    if not isinstance(number, float):
+        raise DomainError(name, value, "a single number")
+    return number
 
 
 def integer(name: str, value: Any, low: int, high: int | None = None) -> int:

@@ -93,10 +93,7 @@ def vector(name: str, value: RealLike, *, positive: bool = False) -> Array:
 
 def scalar(name: str, value: RealLike, *, positive: bool = True) -> float:
     """A single number."""
-    number = (domain.positive if positive else domain.finite)(name, value)
-    if not isinstance(number, float):
-        raise DomainError(name, value, "a single number")
-    return number
+    return domain.single(name, value, domain.positive if positive else domain.finite)
 
 
 def transverse(curvatures: Sequence[float] | RealLike) -> Array:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from resetsgd import domain
-from resetsgd.domain import RealLike
 from resetsgd.errors import DomainError
 from resetsgd.montecarlo import driver
 from resetsgd.montecarlo.clock import NEVER, clock_of
@@ -202,13 +201,14 @@ def simulate(
     chosen = motion.schemes[0]
     if scheme is not None:
         chosen = domain.choice("scheme", scheme, motion.schemes)
-    limit = math.inf if horizon is None else _positive("horizon", horizon)
+    limit = math.inf if horizon is None else domain.single("horizon", horizon, domain.positive)
     never = clock is NEVER and getattr(motion, "rate", None) is None
     if math.isinf(limit) and never and not motion.arrives:
         raise DomainError(
             "horizon", horizon, "a positive time: without resets the mean passage time is infinite"
         )
-    length = motion.step(chosen, None if step is None else _positive("step", step), clock, limit)
+    given = None if step is None else domain.single("step", step, domain.positive)
+    length = motion.step(chosen, given, clock, limit)
     first, count = _paths(paths)
     workers = _processors() if threads is None else domain.integer("threads", threads, 1, 1024)
     most = domain.integer("budget", budget, 1)
@@ -311,13 +311,6 @@ def _deterministic(
         return None
     under = "" if protocol is None else ".under(protocol)"
     return f"resetsgd.first_passage(process, start, target){under}"
-
-
-def _positive(name: str, value: RealLike) -> float:
-    found = domain.positive(name, value)
-    if not isinstance(found, float):
-        raise DomainError(name, value, "a single number")
-    return found
 
 
 def _paths(paths: int | range) -> tuple[int, int]:

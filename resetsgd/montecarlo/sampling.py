@@ -13,7 +13,7 @@ from resetsgd import domain
 from resetsgd.domain import Array, RealLike
 from resetsgd.errors import DomainError
 from resetsgd.montecarlo import driver
-from resetsgd.montecarlo.api import _paths, _positive, _processors
+from resetsgd.montecarlo.api import _paths, _processors
 from resetsgd.montecarlo.clock import clock_of
 from resetsgd.montecarlo.kernels.space_state import LOOK_AT_STEPS, LOOK_AT_TIMES, Looks
 from resetsgd.montecarlo.motions.langevin import InSpace, Written, in_space
@@ -123,9 +123,10 @@ def trajectories(
     chosen = motion.schemes[0]
     if scheme is not None:
         chosen = domain.choice("scheme", scheme, motion.schemes)
-    limit = math.inf if horizon is None else _positive("horizon", horizon)
+    limit = math.inf if horizon is None else domain.single("horizon", horizon, domain.positive)
     clock = clock_of(protocol)
-    length = motion.step(chosen, None if step is None else _positive("step", step), clock, limit)
+    given = None if step is None else domain.single("step", step, domain.positive)
+    length = motion.step(chosen, given, clock, limit)
     task = motion.task(chosen, length, clock, limit, seed_of(seed))
     written: Written = task.keep
     done, _ = driver.run(
@@ -293,8 +294,8 @@ def sample_stationary(
     points("reset_to", reset_to, moving.dimension)
     begin = reset_to if start is None else start
     places = in_space(moving, begin, None, reset_to, reset_weights, single=single)
-    late = _positive("after", after)
-    gap = late if every is None else _positive("every", every)
+    late = domain.single("after", after, domain.positive)
+    gap = late if every is None else domain.single("every", every, domain.positive)
     count_looks = domain.integer("samples", samples, 1)
     first, count = _paths(paths)
     which = _coordinates(coordinates, moving.dimension)
@@ -310,7 +311,7 @@ def sample_stationary(
     if scheme is not None:
         chosen = domain.choice("scheme", scheme, motion.schemes)
     clock = clock_of(protocol)
-    given = None if step is None else _positive("step", step)
+    given = None if step is None else domain.single("step", step, domain.positive)
     length = motion.step(chosen, given, clock, math.inf)
     task = motion.task(chosen, length, clock, math.inf, seed_of(seed))
     written: Written = task.keep
@@ -328,12 +329,15 @@ def _as_langevin(process: Process) -> Langevin:
     if isinstance(process, Langevin):
         return process
     if isinstance(process, DriftDiffusion):
-        drift = _one("drift", process.drift)
+        drift = domain.single("drift", process.drift)
         constant = Langevin(drift=lambda x: (drift,))
-        return replace(constant, diffusivity=_one("diffusivity", process.diffusivity))
+        return replace(constant, diffusivity=domain.single("diffusivity", process.diffusivity))
     if isinstance(process, OrnsteinUhlenbeck):
-        stiffness, center = _one("stiffness", process.stiffness), _one("center", process.center)
-        D = _one("diffusivity", process.diffusivity)
+        stiffness, center = (
+            domain.single("stiffness", process.stiffness),
+            domain.single("center", process.center),
+        )
+        D = domain.single("diffusivity", process.diffusivity)
         return Langevin(drift=lambda x: (-stiffness * (x[0] - center),), diffusivity=D)
     if isinstance(process, Landscape):
         whole = process.domain == (-math.inf, math.inf) and process.rate is None
@@ -349,12 +353,6 @@ def _as_langevin(process: Process) -> Langevin:
         return Langevin(potential=lambda x: function(x[0]), diffusivity=spread)
     known = "a Langevin, DriftDiffusion, OrnsteinUhlenbeck or Landscape process"
     raise DomainError("process", process, known)
-
-
-def _one(name: str, value: Any) -> float:
-    if not isinstance(value, float):
-        raise DomainError(name, value, "a single number")
-    return value
 
 
 def _langevin_only(process: Any) -> None:

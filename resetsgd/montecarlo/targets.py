@@ -100,7 +100,7 @@ def point(position: RealLike) -> Target:
     >>> point(0.0).kind
     'point'
     """
-    return Target("point", np.ones(1), low=_number("position", position))
+    return Target("point", np.ones(1), low=domain.single("position", position))
 
 
 def interval(low: RealLike, high: RealLike, axis: int | RealLike = 0) -> Target:
@@ -123,7 +123,7 @@ def interval(low: RealLike, high: RealLike, axis: int | RealLike = 0) -> Target:
     >>> interval(-1.0, 1.0).high
     1.0
     """
-    left, right = _number("low", low), _number("high", high)
+    left, right = domain.single("low", low), domain.single("high", high)
     if not left < right:
         raise DomainError("high", high, f"above low = {left:g}")
     vector, number = _direction("axis", axis)
@@ -154,7 +154,7 @@ def half_space(normal: int | RealLike, offset: RealLike, *, above: bool = True) 
     """
     vector, axis = _direction("normal", normal)
     sign = -1.0 if above else 1.0  # the kernel looks for n.x <= low
-    low = sign * _number("offset", offset) / _length(normal)
+    low = sign * domain.single("offset", offset) / _length(normal)
     return Target("half_space", vector, axis, sign, low)
 
 
@@ -178,7 +178,9 @@ def ball(centre: RealLike, radius: RealLike) -> Target:
     >>> ball([0.0, 0.0], 0.5).low
     0.5
     """
-    return Target("ball", _vector("centre", centre), low=_positive("radius", radius))
+    return Target(
+        "ball", _vector("centre", centre), low=domain.single("radius", radius, domain.positive)
+    )
 
 
 def outside(centre: RealLike, radius: RealLike) -> Target:
@@ -201,7 +203,9 @@ def outside(centre: RealLike, radius: RealLike) -> Target:
     >>> outside([0.0, 0.0], 2.0).kind
     'outside'
     """
-    return Target("outside", _vector("centre", centre), low=_positive("radius", radius))
+    return Target(
+        "outside", _vector("centre", centre), low=domain.single("radius", radius, domain.positive)
+    )
 
 
 def level(value: RealLike, function: Callable[..., Any] | None = None) -> Target:
@@ -227,7 +231,7 @@ def level(value: RealLike, function: Callable[..., Any] | None = None) -> Target
     """
     if function is not None and not callable(function):
         raise DomainError("function", function, "a function of a vector")
-    return Target("level", low=_number("value", value), function=function)
+    return Target("level", low=domain.single("value", value), function=function)
 
 
 def predicate(function: Callable[..., Any]) -> Target:
@@ -251,20 +255,6 @@ def predicate(function: Callable[..., Any]) -> Target:
     if not callable(function):
         raise DomainError("function", function, "a function of a vector")
     return Target("predicate", function=function)
-
-
-def _number(name: str, value: RealLike) -> float:
-    number = domain.finite(name, value)
-    if not isinstance(number, float):
-        raise DomainError(name, value, "a single number")
-    return number
-
-
-def _positive(name: str, value: RealLike) -> float:
-    number = domain.positive(name, value)
-    if not isinstance(number, float):
-        raise DomainError(name, value, "a single number")
-    return number
 
 
 def _vector(name: str, value: RealLike) -> Array:

@@ -84,9 +84,7 @@ class Langevin(Process):
         if not callable(self.diffusivity):
             object.__setattr__(self, "diffusivity", _checked(self.diffusivity, dimension))
         if self.friction is not None:
-            friction = domain.positive("friction", self.friction)
-            if not isinstance(friction, float):
-                raise DomainError("friction", friction, "a single number")
+            friction = domain.single("friction", self.friction, domain.positive)
             object.__setattr__(self, "friction", friction)
 
     def _key(self) -> tuple[object, ...]:

@@ -30,10 +30,7 @@ class Driven(Process):
                 raise DomainError(name, getattr(self, name), "a function of the position")
 
     def _number(self, name: str, check: Callable[[str, Any], Any]) -> None:
-        found = check(name, getattr(self, name))
-        if not isinstance(found, float):
-            raise DomainError(name, getattr(self, name), "a single number")
-        object.__setattr__(self, name, found)
+        object.__setattr__(self, name, domain.single(name, getattr(self, name), check))
 
     def _key(self) -> tuple[object, ...]:
         return (type(self), *(getattr(self, field.name) for field in fields(self)))

@@ -20,7 +20,7 @@ from resetsgd.training.data import Dataset
 from resetsgd.training.data.device import Augmentation, OnDevice
 from resetsgd.training.evaluation import EvaluationProtocol, EvaluationReport
 from resetsgd.training.losses.base import SampleLoss
-from resetsgd.training.methods.quiet import advance, quieted
+from resetsgd.training.methods.quiet import advance, evaluating, quieted
 from resetsgd.training.resetter import Resetter
 from resetsgd.training.snapshot import Snapshot, check
 from resetsgd.training.streams import batches
@@ -364,15 +364,10 @@ def _look(
     step: int,
 ) -> Look:
     """Validation and test scores in evaluation mode; every module's mode is put back."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
+    with evaluating(model):
         (validation_loss, validation_accuracy), (_, test_accuracy) = (
             _score(model, part, loss) for part in held_out
         )
-    finally:
-        for module, training in modes:
-            module.training = training
     return Look(step, validation_loss, validation_accuracy, test_accuracy)
 
 

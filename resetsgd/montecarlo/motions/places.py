@@ -12,7 +12,7 @@ from resetsgd import domain
 from resetsgd.domain import Array, RealLike
 from resetsgd.errors import DomainError
 
-__all__ = ["Places", "number", "places_of"]
+__all__ = ["Places", "places_of"]
 
 
 @dataclass(frozen=True)
@@ -77,23 +77,23 @@ def places_of(
     DomainError
         If a position is not finite or not on the start's side of the target.
     """
-    begin = number("start", start)
+    begin = domain.single("start", start)
     if isinstance(target, tuple):
         if len(target) != 2:
             raise DomainError("target", target, "a position or a tuple (low, high)")
-        low, high = (number("target", end) for end in target)
+        low, high = (domain.single("target", end) for end in target)
         if not low < high:
             raise DomainError("target", target, "a tuple (low, high) with low < high")
         if not low < begin < high:
             raise DomainError("start", start, f"strictly between the ends of {target!r}")
     else:
-        low = high = number("target", target)
+        low = high = domain.single("target", target)
         if begin == low:
             raise DomainError("start", start, f"different from the target {low:g}")
     positions = np.array([begin]) if reset_to is None else _positions(reset_to)
     sums = _sums(weights, positions.size)
     back = np.ascontiguousarray(np.stack([positions, sums]))
-    made = Places(begin, low, high, back, None if wall is None else number("wall", wall))
+    made = Places(begin, low, high, back, None if wall is None else domain.single("wall", wall))
     inside = (positions > low) & (positions < high)
     inside = inside if made.interval else made.side * (positions - low) > 0
     if not inside.all():
@@ -126,11 +126,3 @@ def _sums(weights: Any, count: int) -> Array:
     sums = np.cumsum(value / value.sum())
     sums[-1] = 1.0
     return np.asarray(sums, dtype=np.float64)
-
-
-def number(name: str, value: RealLike) -> float:
-    """A single finite number."""
-    found = domain.finite(name, value)
-    if not isinstance(found, float):
-        raise DomainError(name, value, "a single number")
-    return found

@@ -47,10 +47,7 @@ class Reaches:
         for name in ("below", "above"):
             level = getattr(self, name)
             if level is not None:
-                level = domain.finite(name, level)
-                if not isinstance(level, float):
-                    raise DomainError(name, level, "a single number")
-                object.__setattr__(self, name, level)
+                object.__setattr__(self, name, domain.single(name, level))
 
     @property
     def level(self) -> float:

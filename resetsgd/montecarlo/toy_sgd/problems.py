@@ -106,9 +106,9 @@ class _Drawn(SGDTask):
             If an argument is outside its range.
         """
         n, d = domain.integer("n", n, 1, _MOST), domain.integer("d", d, 1, _MOST)
-        rate = _number("noise_rate", domain.probability("noise_rate", noise_rate))
+        rate = domain.single("noise_rate", noise_rate, domain.probability)
         how = cls.noises[0] if noise is None else domain.choice("noise", noise, cls.noises)
-        width = _number("noise_scale", domain.positive("noise_scale", noise_scale))
+        width = domain.single("noise_scale", noise_scale, domain.positive)
         spread = np.ones(d)
         if spectrum is not None:
             spread = np.sqrt(np.asarray(domain.positive("spectrum", spectrum)))
@@ -154,7 +154,7 @@ class _Drawn(SGDTask):
         -------
         ndarray, shape (parameters,) or (replicas, parameters)
         """
-        size = _number("scale", domain.positive("scale", scale)) / np.sqrt(self.dimension)
+        size = domain.single("scale", scale, domain.positive) / np.sqrt(self.dimension)
         rows = 1 if replicas is None else domain.integer("replicas", replicas, 1, _MOST)
         key = domain.integer("seed", seed, 0, 2**64 - 1)
         generator = np.random.default_rng([key, _START])
@@ -327,9 +327,3 @@ def _network(theta: Array, x: Array, units: int) -> tuple[Array, Array]:
     """Inputs of the hidden units, and the output."""
     hidden = x @ theta[: units * x.shape[1]].reshape(units, -1).T
     return hidden, np.maximum(hidden, 0.0) @ theta[units * x.shape[1] :]
-
-
-def _number(name: str, value: Any) -> float:
-    if not isinstance(value, float):
-        raise DomainError(name, value, "a single number")
-    return value

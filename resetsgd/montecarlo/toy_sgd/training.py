@@ -274,9 +274,9 @@ class Training:
         return sgd.Plan(
             batch=batch,
             replace=int(self.replace),
-            learning_rate=_number("learning_rate", domain.positive, self.learning_rate),
-            momentum=_number("momentum", _below_one, self.momentum),
-            decay=_number("weight_decay", domain.nonnegative, self.weight_decay),
+            learning_rate=domain.single("learning_rate", self.learning_rate, domain.positive),
+            momentum=domain.single("momentum", self.momentum, _below_one),
+            decay=domain.single("weight_decay", self.weight_decay, domain.nonnegative),
             target=-1 if target is None else CODES[target.observable],
             above=int(target is not None and target.above is not None),
             level=0.0 if target is None else target.level,
@@ -287,7 +287,7 @@ class Training:
             watched=0 if losses is None else CODES[losses.observable],
             watch_every=1 if losses is None else losses.every,
             look_first=int(isinstance(protocol, Geometric) and protocol.order == "move-look-coin"),
-            partial=_number("partial", _below_one, self.partial),
+            partial=domain.single("partial", self.partial, _below_one),
             keep_velocity=int(self.keep_velocity),
             checkpoint=checkpoint if best is None else sgd.BEST,
             best=0 if best is None else CODES[best.observable],
@@ -299,13 +299,6 @@ class Training:
 
 def _below_one(name: str, value: Any) -> Any:
     return domain.within(name, value, 0.0, 1.0, open_high=True)
-
-
-def _number(name: str, check: Callable[[str, Any], Any], value: Any) -> float:
-    number = check(name, value)
-    if not isinstance(number, float):
-        raise DomainError(name, value, "a single number")
-    return number
 
 
 def _flag(name: str, value: Any) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from resetsgd import domain
 from resetsgd.errors import DomainError
+from resetsgd.training.methods.quiet import evaluating
 from resetsgd.training.networks.seeded import seeded
 from resetsgd.training.snapshot import chain, check
 
@@ -164,15 +165,12 @@ class LayerwiseReinit:
                     # what began at zero has no norm to go back to
                     if parameter.ndim > 1 and first > 0 and now > 0:
                         parameter.mul_(first / now)
-            modes = [(module, module.training) for module in self.model.modules()]
-            self.model.eval()
             x = images
-            for i, block in enumerate(self.model.blocks[:kept]):
-                x = block(x)
-                if i < kept - 1:
-                    x = self.model.norms[i](x)
-            for module, training in modes:
-                module.training = training
+            with evaluating(self.model):
+                for i, block in enumerate(self.model.blocks[:kept]):
+                    x = block(x)
+                    if i < kept - 1:
+                        x = self.model.norms[i](x)
             norm: Any = self.model.norms[kept - 1]
             norm.set_from(x)
             for later in self.model.norms[kept:]:

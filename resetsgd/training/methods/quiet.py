@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from resetsgd.training.losses.base import SampleLoss
 
-__all__ = ["advance", "quieted"]
+__all__ = ["advance", "evaluating", "quieted"]
 
 
 @contextmanager
@@ -49,6 +49,18 @@ def quieted(*modules: nn.Module) -> Iterator[None]:
         finally:
             for part in held:
                 part.track_running_stats = True
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Within this, a model is in evaluation mode; then the mode of every module is put back."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def advance(optimizer: Optimizer, value: Tensor, again: Callable[[], Tensor]) -> Tensor:

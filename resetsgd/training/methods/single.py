@@ -15,7 +15,7 @@ from resetsgd import domain
 from resetsgd.errors import DomainError
 from resetsgd.training.losses.base import SampleLoss
 from resetsgd.training.losses.robust import CrossEntropy
-from resetsgd.training.methods.quiet import advance, quieted
+from resetsgd.training.methods.quiet import advance, evaluating, quieted
 from resetsgd.training.methods.report import StepReport
 from resetsgd.training.snapshot import check
 from resetsgd.training.streams import Purpose, addressed
@@ -275,18 +275,13 @@ def irreducible_losses(
     """
     judge = CrossEntropy() if loss is None else loss
     batch_size = domain.integer("batch_size", batch_size, 1)
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
+    with evaluating(model):
         parts = [
             judge.held_out(model(x), y)
             for x, y in zip(
                 torch.split(images, batch_size), torch.split(labels, batch_size), strict=True
             )
         ]
-    finally:
-        for module, training in modes:
-            module.training = training
     return torch.cat(parts)
 
 
