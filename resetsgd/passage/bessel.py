@@ -25,9 +25,16 @@ from resetsgd.passage.bessel_functions import (
     ratio_i,
     ratio_k,
 )
-from resetsgd.passage.bessel_means import log_mean_inside, mean_inside, mean_outside, steep
-from resetsgd.passage.closed import Closed, scale_of_means
+from resetsgd.passage.bessel_means import (
+    level_outside,
+    log_mean_inside,
+    mean_inside,
+    mean_outside,
+    steep,
+)
+from resetsgd.passage.closed import Closed, mean_of_level, scale_of_means
 from resetsgd.passage.elementary import each, slope
+from resetsgd.passage.level_table import LevelTable
 from resetsgd.passage.placed import Placed
 from resetsgd.passage.sided import InverseTable
 from resetsgd.passage.steep import Law
@@ -37,6 +44,8 @@ from resetsgd.protocols import Trial
 __all__ = ["BesselPassage", "passage"]
 
 _GAUSS, _WEIGHTS = np.polynomial.legendre.leggauss(20)
+_LEAST_ORDER = 1e-18
+"""Order that stands for 0, where phi does not exist."""
 _LATEST = 1e290
 """Latest time that is drawn; what comes later, in two dimensions one in 300, is drawn as inf."""
 
@@ -169,6 +178,10 @@ class BesselPassage(Placed, Closed):
         value = np.where(far, -np.sqrt(s) / np.sqrt(self._D) * gap, value)
         moves = moves & ~far
         outside, inside = moves & inward, moves & ~inward
+        plain = outside & (np.abs(nu) == 0.5)
+        if plain.any():  # K of order 1/2 is an exponential, in one and in three dimensions
+            value = np.where(plain, arrive - np.sqrt(s) / np.sqrt(self._D) * gap, value)
+            outside = outside & ~plain
         if inside.any():
             half, low, high = self._half(s)[inside], x[inside], y[inside]
             outer = log_hyp(half, high)
@@ -179,7 +192,7 @@ class BesselPassage(Placed, Closed):
             value[inside] = apart
         if outside.any():
             n, low, high = nu[outside], y[outside], x[outside]
-            order = np.maximum(np.abs(n), 1e-100)  # phi does not exist at order 0
+            order = np.maximum(np.abs(n), _LEAST_ORDER)
             outer = log_phi(order, high)
             apart = outer - log_phi(order, low)
             total, width = arrive[outside] + apart, ratio[outside]
@@ -198,8 +211,14 @@ class BesselPassage(Placed, Closed):
         s, nu, x, y, inward, _ = self._spread(s)
         moves = s > 0
         value = np.broadcast_to(np.asarray(self.mean()), s.shape).astype(np.float64)
+        outside = moves & inward
+        plain = outside & (np.abs(nu) == 0.5)
+        if plain.any():
+            slow = np.abs(self._r - self._a) / np.sqrt(self._D) / (2.0 * np.sqrt(s))
+            value = np.where(plain, slow, value)
+            outside = outside & ~plain
         for ratio, part, order in (
-            (ratio_k, moves & inward, np.abs(nu)),
+            (ratio_k, outside, np.abs(nu)),
             (ratio_i, moves & ~inward, self._half(s)),
         ):
             if part.any():
@@ -216,6 +235,10 @@ class BesselPassage(Placed, Closed):
         arrive = np.broadcast_to(self._log_arrive, s.shape)
         value = np.array(arrive, dtype=np.complex128)
         outside, inside = inward & (s != 0), ~inward & (s != 0)
+        plain = outside & (np.abs(nu) == 0.5)
+        if plain.any():
+            value = np.where(plain, arrive - (x - y), value)
+            outside = outside & ~plain
         if inside.any():
             half = self._half(s)[inside]
             value[inside] = log_hyp(half, x[inside]) - log_hyp(half, y[inside])
@@ -224,7 +247,7 @@ class BesselPassage(Placed, Closed):
             slow = (order < 0.5) & (low != 0)  # phi may all but vanish, K does not overflow
             ratio = special.kve(order, high) / special.kve(order, np.where(slow, low, 1.0))
             ratios = nu[outside] * width[outside] + np.log(ratio) - (high - low)
-            order = np.maximum(order, 1e-100)
+            order = np.maximum(order, _LEAST_ORDER)
             phis = value[outside] + log_phi(order, high) - log_phi(order, low)
             value[outside] = np.where(slow, ratios, phis)
         return value
@@ -274,21 +297,57 @@ class BesselPassage(Placed, Closed):
     def mean_exponential(self, rate: Any) -> Any:
         """Mean under exponential waiting times; from inside not through the transform."""
         if self._inward.any():
-            if type(rate) is float and not self._shape:
-                half, D, r, a = self._parts
-                near = mean_outside(1.0 - half, D, r - a, a, float(self._log_ratio), rate)
-                if near == near:
-                    return near
-            return super().mean_exponential(rate)
+            return self._mean_outside(rate)
         value, known = each(mean_inside, *self._parts, rate), True
         if type(value) is not float:
             known = ~np.isnan(value)
         return value if np.all(known) else np.where(known, value, super().mean_exponential(rate))
 
+    @QUIET
+    def _mean_outside(self, rate: Any) -> Any:
+        """The same from outside; very many rates of one law go by a table of its transform."""
+        if self._shape:
+            return super().mean_exponential(rate)
+        half, D, r, a = self._parts
+        if type(rate) is float:
+            near = mean_outside(1.0 - half, D, r - a, a, float(self._log_ratio), rate)
+            return near if near == near else super().mean_exponential(rate)
+        rate = np.asarray(rate, dtype=np.float64)
+        plain = abs(1.0 - half) == 0.5
+        if plain or rate.size < 1000 or not (rate.min() > 0 and rate.max() < np.inf):
+            return super().mean_exponential(rate)
+        if not self._levels.pays(rate):
+            return super().mean_exponential(rate)
+        return mean_of_level(self._levels(rate) - float(self._log_arrive), rate)
+
+    @cached_property
+    def _levels(self) -> LevelTable:
+        """Levels of those that arrive."""
+        law = self._of_arrivals
+        return LevelTable(lambda s: -law._real(s))
+
     def timescale(self) -> Array:
         """A typical time of arrival."""
-        scale = None if self._inward.any() else scale_of_means(self)
+        scale = self._scale_outside() if self._inward.any() else scale_of_means(self)
         return super().timescale() if scale is None else scale
+
+    def _scale_outside(self) -> Array | None:
+        """The same from outside, for one law and numbers that are not extreme."""
+        if self._shape:
+            return None
+        half, D, r, a = self._parts
+        arrive, place = float(self._log_arrive), float(self._log_ratio)
+        speed = (r - a) / D * (r - a)
+        if not 1e-250 < speed < 1e250:
+            return None
+        first = math.frexp(1.0 / speed)[1]
+        for power in range(first + 4, first - 40, -1):  # the level at 1/speed is about 1
+            level = level_outside(1.0 - half, D, r - a, a, place, 2.0**power)
+            if level != level:
+                return None
+            if arrive + level < 1.0:
+                return np.asarray(2.0 ** -(power + 1)) if power < first + 4 else None
+        return None
 
     @QUIET
     def slope_exponential(self, rate: Any) -> Any:
@@ -398,13 +457,18 @@ class BesselPassage(Placed, Closed):
         times = np.where(late, np.inf, table(uniforms))
         return np.where(pick < np.exp(self._log_arrive), times, np.inf)
 
-    @cached_property
-    def _table(self) -> tuple[BesselPassage, InverseTable]:
-        """The law of those that arrive, and a table of it to draw from."""
+    @property
+    def _of_arrivals(self) -> BesselPassage:
+        """The law of those that arrive: from outside in d > 2 that of dimension 4 - d."""
         escapes = self._inward & (self._nu < 0)
         mirrored = domain.plain(np.where(escapes, 4.0 - self._d, self._d))
         process = Bessel(dimension=mirrored, diffusivity=self.process.diffusivity)
-        law = BesselPassage(process, self.start, self.target)
+        return BesselPassage(process, self.start, self.target)
+
+    @cached_property
+    def _table(self) -> tuple[BesselPassage, InverseTable]:
+        """The law of those that arrive, and a table of it to draw from."""
+        law = self._of_arrivals
 
         def quantile(q: Any) -> Any:
             return np.minimum(law.quantile(q), _LATEST)

@@ -10,7 +10,7 @@ from scipy import special
 
 from resetsgd.passage.elementary import ordinary
 
-__all__ = ["log_mean_inside", "mean_inside", "mean_outside", "steep"]
+__all__ = ["level_outside", "log_mean_inside", "mean_inside", "mean_outside", "steep"]
 
 _STEPS = np.arange(1.0, 1025.0)
 
@@ -49,9 +49,17 @@ def log_mean_inside(*parts: Any) -> Any:
 
 
 def mean_outside(nu: float, D: float, gap: float, a: float, log_ratio: float, rate: float) -> float:
-    """Mean under exponential waiting times from outside, or NaN where that is not a ratio of K's.
+    """Mean under exponential waiting times from outside, or NaN where the level is not known."""
+    level = level_outside(nu, D, gap, a, log_ratio, rate)
+    return math.expm1(level) / rate if 0.5 < level < 600.0 else math.nan
 
-    (1/f - 1)/r, f = (r0/a)^nu K(k r0)/K(k a), for one number and where f is not next to 1.
+
+def level_outside(
+    nu: float, D: float, gap: float, a: float, log_ratio: float, rate: float
+) -> float:
+    """-log f of f = (r0/a)^nu K(k r0)/K(k a), for one number, or NaN where the K's are extreme.
+
+    Accurate where f is not next to 1.
     """
     order = abs(nu)
     if not (rate > 0.0 and a > 0.0 and order < 30.0):
@@ -60,8 +68,7 @@ def mean_outside(nu: float, D: float, gap: float, a: float, log_ratio: float, ra
     low, high = k * a, k * (a + gap)
     if not 1e-2 < low < high < 1e4 or high > 100.0 * low:
         return math.nan
-    level = k * gap - nu * log_ratio - math.log(_ratio_of_scaled(order, high, low))
-    return math.expm1(level) / rate if 0.5 < level < 600.0 else math.nan
+    return k * gap - nu * log_ratio - math.log(_ratio_of_scaled(order, high, low))
 
 
 def _ratio_of_scaled(order: float, high: float, low: float) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from resetsgd.domain import QUIET, Array
 from resetsgd.passage.base import PassageTime
 
-__all__ = ["Closed", "scale_of_means"]
+__all__ = ["Closed", "mean_of_level", "scale_of_means"]
 
 
 class Closed(PassageTime):
@@ -21,10 +21,14 @@ class Closed(PassageTime):
         """Mean (exp(L) - 1)/r, also where exp(L) overflows before its ratio to the rate does."""
         rate = np.asarray(rate, dtype=np.float64)
         positive = np.where(rate > 0, rate, 1.0)
-        rise = -np.asarray(self._log_laplace(positive))
-        half = np.exp(0.5 * rise)
-        value = np.where(rise > 700.0, half / positive * half, np.expm1(rise) / positive)
+        value = mean_of_level(-np.asarray(self._log_laplace(positive)), positive)
         return np.where(rate > 0, value, self.mean())
+
+
+def mean_of_level(level: Any, rate: Any) -> Any:
+    """(exp(level) - 1)/rate, also where exp(level) overflows."""
+    half = np.exp(0.5 * level)
+    return np.where(level > 700.0, half / rate * half, np.expm1(level) / rate)
 
 
 def scale_of_means(law: PassageTime) -> Array | None:

@@ -198,3 +198,25 @@ def test_draws_follow_the_law():
         for model, right in ((law, True), (slower, False)):
             chance = (1 - model.survival(come)) / arrive
             assert bool(stats.kstest(chance, "uniform").pvalue > 2.5e-10) is right
+
+
+@pytest.mark.parametrize("dimension", [-1.3, 0.5, 1.0, 2.0, 2.7, 3.0, 5.0])
+@pytest.mark.parametrize("start", [0.51, 1.6, 80.0])
+def test_a_million_rates_from_outside_have_the_digits_of_one(dimension, start):
+    T = rs.first_passage(rs.Bessel(dimension, 0.7), start, 0.5)
+    rates = np.geomspace(1e-4, 1e4, 4000) / start**2
+    many = T.under(rs.Poisson(rates)).mean()
+    picked = slice(3, None, 401)
+    exact = [_poisson_outside(dimension, 0.7, start, 0.5, rate) for rate in rates[picked]]
+    condition = np.sqrt(rates[picked] / 0.7) * start
+    error = np.abs(many[picked] / np.array(exact) - 1.0)
+    assert np.all(error <= (16 + 4 * condition) * np.finfo(float).eps)
+
+
+def _poisson_outside(dimension, D, start, target, rate):
+    """(1/f - 1)/r in forty digits."""
+    with mp.workdps(40):
+        nu, k = 1 - mp.mpf(dimension) / 2, mp.sqrt(mp.mpf(rate) / mp.mpf(D))
+        r, a = mp.mpf(start), mp.mpf(target)
+        f = (r / a) ** nu * mp.besselk(nu, k * r) / mp.besselk(nu, k * a)
+        return float((1 / f - 1) / mp.mpf(rate))
