@@ -21,7 +21,7 @@ bowl                10.3    17.4       149         158   1.4
 ball                 5.7    12.2        29          66  0.72
 ball from outside    5.8    13.6        29          49  0.83
 trap                 2.7     5.7        48          49  0.90
-telegraph exit       5.2      67         6         106   1.0
+telegraph exit       5.2     8.2         6         106  0.87
 ================== ===== ======= ========= ============ =====
 
 The textbook line under resets takes 0.6 us and kramers 0.1.0 0.5 us, 11 and 13 times less than the

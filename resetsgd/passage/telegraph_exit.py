@@ -6,6 +6,7 @@ pair for each crossing of the interval. Derived in ``theory/07_telegraph.py``.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -193,6 +194,20 @@ class TelegraphExit(Placed, Run, Sided):
         value = np.where(self._right == 1, right, np.where(self._right == 0, left, both))
         return domain.plain(np.broadcast_to(value / self._gamma / self._gamma, self._shape))
 
+    # Under exponential resetting -------------------------------------------------------------
+
+    def mean_exponential(self, rate: Any) -> Any:
+        """Mean under exponential waiting times; one number of ordinary size in plain floats."""
+        if type(rate) is float and not self._shape and 1e-100 < rate < 1e100:
+            gamma, down, up = float(self._gamma), float(self._down), float(self._up)
+            try:
+                value = _mean_exit(gamma, down, up, float(self._right), rate)
+            except OverflowError:
+                value = math.inf
+            if value < math.inf:
+                return value
+        return super().mean_exponential(rate)
+
     # Distribution ----------------------------------------------------------------------------
 
     def _images(self, side: str, crossings: int) -> Any:
@@ -328,6 +343,19 @@ class TelegraphExit(Placed, Run, Sided):
         if side not in tables:
             tables[side] = after(self.given(side), first, weight)
         return np.asarray(np.where(pick < weight, first, first + tables[side](uniforms)))
+
+
+def _mean_exit(gamma: float, down: float, up: float, right: float, rate: float) -> float:
+    """(1/f - 1)/r, its hyperbolic functions arranged as a sum of positive terms."""
+    wave = math.sqrt(rate) * math.sqrt(rate + 2.0 * gamma)
+    turn = math.sqrt(rate / (2.0 * gamma))  # sinh(c/2)
+    d, u = 0.5 * down * wave, 0.5 * up * wave
+    if right == 0.5:
+        turned = turn / math.hypot(1.0, turn) * math.sinh(d + u)
+        return (2.0 * math.sinh(d) * math.sinh(u) + turned) / math.cosh(u - d) / rate
+    far, near = (u, d) if right else (d, u)
+    near += math.asinh(turn)
+    return 2.0 * math.sinh(near) * math.sinh(far) / math.cosh(far - near) / rate
 
 
 def _log_exit(p: Any, q: Any, more: Any) -> Any:

@@ -342,3 +342,12 @@ def test_a_front_table_is_the_law_and_the_twin_is_refused():
     free._atoms = lambda: (times, 0.9 * weights)
     with pytest.raises(NotConverged):
         FrontTable(free)
+
+
+@pytest.mark.parametrize("heading", [-1, 0, 1])
+@pytest.mark.parametrize("rate", [1e-12, 0.3, 870.0, 1e5, 1e8])
+def test_one_rate_out_of_an_interval_is_the_same_as_many(heading, rate):
+    T = rs.first_passage(rs.Telegraph(48.6, 0.195, heading=heading), 0.0, (-58.6, 28.0))
+    one, many = T.under(rs.Poisson(rate)).mean(), T.under(rs.Poisson(np.array([rate]))).mean()
+    condition = 58.6 / 48.6 * np.sqrt(rate * (rate + 0.39))
+    np.testing.assert_allclose(one, many[0], rtol=(16 + 4 * condition) * 2.3e-16)
