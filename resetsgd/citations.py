@@ -13,12 +13,36 @@ from resetsgd.errors import DomainError
 __all__ = ["bibtex"]
 
 _ENTRIES = {
+    "agarwal2022": """\
+@inproceedings{agarwal2022,
+  author    = {Agarwal, Chirag and D'souza, Daniel and Hooker, Sara},
+  title     = {Estimating Example Difficulty Using Variance of Gradients},
+  booktitle = {Conference on Computer Vision and Pattern Recognition},
+  year      = {2022},
+  eprint    = {2008.11600}
+}""",
     "alabdulmohsin2021": """\
 @misc{alabdulmohsin2021,
   author = {Alabdulmohsin, Ibrahim and Maennel, Hartmut and Keysers, Daniel},
   title  = {The Impact of Reinitialization on Generalization in Convolutional Neural Networks},
   year   = {2021},
   eprint = {2109.00267}
+}""",
+    "alpaydin1998": """\
+@misc{alpaydin1998,
+  author    = {Alpaydin, Ethem and Kaynak, Cenk},
+  title     = {Optical Recognition of Handwritten Digits},
+  publisher = {UCI Machine Learning Repository},
+  year      = {1998},
+  doi       = {10.24432/C50P49}
+}""",
+    "arpit2017": """\
+@inproceedings{arpit2017,
+  author    = {Arpit, Devansh and others},
+  title     = {A Closer Look at Memorization in Deep Networks},
+  booktitle = {International Conference on Machine Learning},
+  year      = {2017},
+  eprint    = {1706.05394}
 }""",
     "bae2025": """\
 @article{bae2025,
@@ -87,6 +111,14 @@ _ENTRIES = {
   year      = {2021},
   eprint    = {2010.01412}
 }""",
+    "forouzesh2023": """\
+@inproceedings{forouzesh2023,
+  author    = {Forouzesh, Mahsa and Sedghi, Hanie and Thiran, Patrick},
+  title     = {Leveraging Unlabeled Data to Track Memorization},
+  booktitle = {International Conference on Learning Representations},
+  year      = {2023},
+  eprint    = {2212.04461}
+}""",
     "gardiner2004": """\
 @book{gardiner2004,
   author    = {Gardiner, Crispin W.},
@@ -139,6 +171,30 @@ _ENTRIES = {
   year   = {2024},
   eprint = {2410.16129}
 }""",
+    "ki2023": """\
+@inproceedings{ki2023,
+  author    = {Ki, Nohyun and Choi, Hoyong and Chung, Hye Won},
+  title     = {Data Valuation Without Training of a Model},
+  booktitle = {International Conference on Learning Representations},
+  year      = {2023},
+  eprint    = {2301.00930}
+}""",
+    "kobayashi2020": """\
+@inproceedings{kobayashi2020,
+  author    = {Kobayashi, Sosuke and Yokoi, Sho and Suzuki, Jun and Inui, Kentaro},
+  title     = {Efficient Estimation of Influence of a Training Instance},
+  booktitle = {Workshop on Simple and Efficient Natural Language Processing},
+  pages     = {41--47},
+  year      = {2020},
+  eprint    = {2012.04207}
+}""",
+    "krizhevsky2009": """\
+@techreport{krizhevsky2009,
+  author      = {Krizhevsky, Alex},
+  title       = {Learning Multiple Layers of Features from Tiny Images},
+  institution = {University of Toronto},
+  year        = {2009}
+}""",
     "kusmierz2014": """\
 @article{kusmierz2014,
   author  = {Kusmierz, Lukasz and Majumdar, Satya N. and Sabhapandit, Sanjib and Schehr, Gregory},
@@ -149,6 +205,16 @@ _ENTRIES = {
   pages   = {220602},
   year    = {2014},
   doi     = {10.1103/PhysRevLett.113.220602}
+}""",
+    "lecun1998": """\
+@article{lecun1998,
+  author  = {LeCun, Yann and Bottou, L{\\'e}on and Bengio, Yoshua and Haffner, Patrick},
+  title   = {Gradient-Based Learning Applied to Document Recognition},
+  journal = {Proceedings of the IEEE},
+  volume  = {86},
+  pages   = {2278--2324},
+  year    = {1998},
+  doi     = {10.1109/5.726791}
 }""",
     "liu2020": """\
 @inproceedings{liu2020,
@@ -184,6 +250,13 @@ _ENTRIES = {
   year      = {2017},
   eprint    = {1706.02613}
 }""",
+    "mccandlish2018": """\
+@misc{mccandlish2018,
+  author = {McCandlish, Sam and Kaplan, Jared and Amodei, Dario and others},
+  title  = {An Empirical Model of Large-Batch Training},
+  year   = {2018},
+  eprint = {1812.06162}
+}""",
     "mindermann2022": """\
 @inproceedings{mindermann2022,
   author    = {Mindermann, S{\\"o}ren and Brauner, Jan and Razzak, Muhammed and Sharma, Mrinank and
@@ -194,6 +267,16 @@ _ENTRIES = {
   booktitle = {International Conference on Machine Learning},
   year      = {2022},
   eprint    = {2206.07137}
+}""",
+    "northcutt2021": """\
+@article{northcutt2021,
+  author  = {Northcutt, Curtis G. and Jiang, Lu and Chuang, Isaac L.},
+  title   = {Confident Learning: Estimating Uncertainty in Dataset Labels},
+  journal = {Journal of Artificial Intelligence Research},
+  volume  = {70},
+  pages   = {1373--1411},
+  year    = {2021},
+  doi     = {10.1613/jair.1.12125}
 }""",
     "pal2015": """\
 @article{pal2015,
@@ -336,6 +419,15 @@ _ENTRIES = {
   year    = {2022},
   doi     = {10.1103/PhysRevE.106.054116}
 }""",
+    "thilak2022": """\
+@misc{thilak2022,
+  author = {Thilak, Vimal and Littwin, Etai and Zhai, Shuangfei and Saremi, Omid and
+            Paiss, Roni and Susskind, Joshua},
+  title  = {The Slingshot Mechanism: An Empirical Study of Adaptive Optimizers and the
+            Grokking Phenomenon},
+  year   = {2022},
+  eprint = {2206.04817}
+}""",
     "wang2019": """\
 @inproceedings{wang2019,
   author    = {Wang, Yisen and Ma, Xingjun and Chen, Zaiyi and Luo, Yuan and Yi, Jinfeng and Bailey,
@@ -353,6 +445,15 @@ _ENTRIES = {
   year      = {2020},
   eprint    = {2003.02752}
 }""",
+    "wei2022": """\
+@inproceedings{wei2022,
+  author    = {Wei, Jiaheng and Zhu, Zhaowei and Cheng, Hao and Liu, Tongliang and Niu, Gang
+               and Liu, Yang},
+  title     = {Learning with Noisy Labels Revisited: A Study Using Real-World Human Annotations},
+  booktitle = {International Conference on Learning Representations},
+  year      = {2022},
+  eprint    = {2110.12088}
+}""",
     "weideman2007": """\
 @article{weideman2007,
   author  = {Weideman, J. A. C. and Trefethen, L. N.},
@@ -362,6 +463,23 @@ _ENTRIES = {
   pages   = {1341--1356},
   year    = {2007},
   doi     = {10.1090/S0025-5718-07-01945-X}
+}""",
+    "xia2020": """\
+@inproceedings{xia2020,
+  author    = {Xia, Xiaobo and Liu, Tongliang and Han, Bo and Wang, Nannan and Gong, Mingming
+               and Liu, Haifeng and Niu, Gang and Tao, Dacheng and Sugiyama, Masashi},
+  title     = {Part-Dependent Label Noise: Towards Instance-Dependent Label Noise},
+  booktitle = {Advances in Neural Information Processing Systems},
+  volume    = {33},
+  year      = {2020},
+  eprint    = {2006.07836}
+}""",
+    "xiao2017": """\
+@misc{xiao2017,
+  author = {Xiao, Han and Rasul, Kashif and Vollgraf, Roland},
+  title  = {{Fashion-MNIST}: A Novel Image Dataset for Benchmarking Machine Learning Algorithms},
+  year   = {2017},
+  eprint = {1708.07747}
 }""",
     "yu2019": """\
 @inproceedings{yu2019,

@@ -5,7 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["write_whole"]
+__all__ = ["cache_folder", "write_whole"]
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept: ``RESETSGD_CACHE``, else the user's cache folder."""
+    if named := os.environ.get("RESETSGD_CACHE"):
+        return Path(named)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "resetsgd"
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from resetsgd.errors import CorruptData, DomainError, StreamMismatch
 from resetsgd.training import storage
 from resetsgd.training.data import Dataset
 from resetsgd.training.data.device import Augmentation, OnDevice
+from resetsgd.training.diagnostics import Diagnostics
+from resetsgd.training.diagnostics.influence import has_masks, instance_masks
 from resetsgd.training.evaluation import EvaluationProtocol, EvaluationReport
 from resetsgd.training.losses.base import SampleLoss
 from resetsgd.training.methods.quiet import advance, evaluating, quieted
@@ -117,6 +120,7 @@ def fit(
     loss: Callable[..., Tensor] = cross_entropy,
     resetter: Resetter | None = None,
     augmentation: Augmentation | None = None,
+    diagnostics: Diagnostics | None = None,
     seed: int = 0,
     evaluate_every: int = 100,
     checkpoint: str | Path | None = None,
@@ -126,7 +130,7 @@ def fit(
 
     Each step draws a fresh uniform mini-batch keyed by (seed, step), that of replica 0 in
     :func:`resetsgd.training.streams.batches`; there are no epochs. The order of a step is move,
-    coin, look.
+    coin, look, diagnostics.
 
     Parameters
     ----------
@@ -144,12 +148,16 @@ def fit(
     loss : SampleLoss or callable
         One of ``resetsgd.training.losses`` (on the device of the model; ``index`` is the row in
         ``data.train``), or the mean loss of (logits, labels); for training and validation.
-        Cross-entropy by default.
+        Cross-entropy by default. One that asks for it (``due``) is shown the whole training set,
+        after the coin and before the look.
     resetter : Resetter, optional
         Of the same model and optimizer. It observes the validation loss if its mode is ``"min"``,
         the validation accuracy if it is ``"max"``.
     augmentation : Augmentation, optional
         Of the training images, which must be stored as bytes; keyed by (seed, step, image).
+    diagnostics : Diagnostics, optional
+        Of the same model and, if there is one, of the resetter; they keep their own record. They
+        look at the loss of this run, unless they were given another.
     seed : int
         Key of the batches.
     evaluate_every : int
@@ -167,8 +175,8 @@ def fit(
     Raises
     ------
     DomainError
-        For an argument outside its range, a resetter of another model, or (from the resetter) a
-        validation loss that is NaN.
+        For an argument outside its range, a resetter or diagnostics of another model, or (from the
+        resetter) a validation loss that is NaN.
     CorruptData
         If the checkpoint file is damaged.
     StreamMismatch
@@ -180,9 +188,9 @@ def fit(
     -----
     *The same bits* holds for the same versions, number of threads and arguments, with the model
     built as it was (its random initial state is in the file). The checkpoint holds parameters,
-    buffers, optimizer state and hyper-parameters, the resetter with its snapshot, the history, and
-    the state of torch's global CPU generator, which dropout draws from; it does not hold a
-    learning-rate scheduler, for this loop has none.
+    buffers, optimizer state and hyper-parameters, the resetter with its snapshot, the history, the
+    diagnostics with their record, and the state of torch's global CPU generator, which dropout
+    draws from; it does not hold a learning-rate scheduler, for this loop has none.
 
     Examples
     --------
@@ -205,9 +213,19 @@ def fit(
         write_every = domain.integer("checkpoint_every", checkpoint_every, 1)
     if resetter is not None and (resetter.model, resetter.optimizer) != (model, optimizer):
         raise DomainError("resetter", resetter, "a Resetter of the same model and optimizer")
+    if diagnostics is not None and (
+        not isinstance(diagnostics, Diagnostics)
+        or diagnostics.model is not model
+        or diagnostics.resetter is not resetter
+    ):
+        allowed = "Diagnostics of the same model and the same resetter"
+        raise DomainError("diagnostics", diagnostics, allowed)
+    if diagnostics is not None and diagnostics.loss is None:
+        diagnostics.loss = loss
 
     settings = _settings(model, optimizer, data, loss, resetter)
-    run = _Run(model, optimizer, resetter, settings, loss)
+    settings["diagnostics"] = None if diagnostics is None else diagnostics.settings()
+    run = _Run(model, optimizer, resetter, settings, loss, diagnostics)
     run.settings |= {"seed": seed, "batch_size": batch_size, "evaluate_every": every}
     run.settings |= {"augmentation": None if augmentation is None else repr(augmentation)}
     path = None if checkpoint is None else Path(checkpoint)
@@ -224,6 +242,7 @@ def fit(
     held_out = [
         OnDevice(part, device, normalisation=scale) for part in (data.validation, data.test)
     ]
+    masked = has_masks(model)
     drawn = np.empty((0, batch_size), np.int64)
     first = run.step
     while run.step < steps:
@@ -236,16 +255,22 @@ def fit(
         places = None
         if augmentation is not None:
             places = torch.from_numpy(augmentation.draw(seed, run.step, chosen)).to(device)
-        value = _step(model, optimizer, loss, train.batch(rows, places), train.labels[rows], rows)
+        images, labels = train.batch(rows, places), train.labels[rows]
+        with instance_masks(model, chosen) if masked else nullcontext():
+            value = _step(model, optimizer, loss, images, labels, rows)
         run.step += 1
         if resetter is not None:
             resetter.step(loss=value)
+        if isinstance(loss, SampleLoss) and loss.due(run.step):
+            _survey(model, train, loss)
         if run.step % every == 0:
             look = _look(model, held_out, loss, run.step)
             run.looks.append(look)
             if resetter is not None:
                 lower = resetter.mode == "min"
                 resetter.observe(look.validation_loss if lower else look.validation_accuracy)
+        if diagnostics is not None:
+            diagnostics.step()
         if path is not None and (run.step % write_every == 0 or run.step == steps):
             run.save(path)
     resets = tuple(resetter.resets if resetter else ())
@@ -262,9 +287,10 @@ class _Run:
         resetter: Resetter | None,
         settings: dict[str, Any],
         loss: Any,
+        diagnostics: Diagnostics | None,
     ) -> None:
         self.model, self.optimizer, self.resetter = model, optimizer, resetter
-        self.loss = loss
+        self.loss, self.diagnostics = loss, diagnostics
         self.settings = settings
         self.step = 0
         self.looks: list[Look] = []
@@ -285,6 +311,7 @@ class _Run:
                 "looks": [list(astuple(look)) for look in self.looks],
                 "live": self.live().state_dict(),
                 "resetter": None if self.resetter is None else self.resetter.state_dict(),
+                "diagnostics": None if self.diagnostics is None else self.diagnostics.state_dict(),
                 "random": torch.get_rng_state(),
             },
         )
@@ -301,6 +328,8 @@ class _Run:
         live.load_state_dict(kept["live"])
         if self.resetter is not None:
             self.resetter.load_state_dict(kept["resetter"])
+        if self.diagnostics is not None:
+            self.diagnostics.load_state_dict(kept["diagnostics"])
         live.restore(learning_rate="restore", hyperparameters="restore")
         self.step = kept["step"]
         self.looks = [Look(*look) for look in kept["looks"]]
@@ -355,6 +384,14 @@ def _step(
             return mean()
 
     return advance(optimizer, mean(), again)
+
+
+@torch.no_grad()
+def _survey(model: nn.Module, train: OnDevice, loss: SampleLoss) -> None:
+    """Show the loss all training samples, as the model sees them in evaluation mode."""
+    with evaluating(model):
+        for rows in torch.split(torch.arange(len(train), device=train.labels.device), _FORWARD):
+            loss.survey(model(train.batch(rows)), train.labels[rows], rows)
 
 
 def _look(

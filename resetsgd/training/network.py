@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -32,26 +33,123 @@ def tensor(name: str, value: Any) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """Parameters and momentum of one network: what a reset goes back to.
+    """Parameters, momentum and buffers of one network: what a reset goes back to.
 
     Parameters
     ----------
     parameters : tuple of Tensor
-        Weight (out, in) and bias (out,) of each layer in order, as in ``nn.Sequential``.
+        Those of ``nn.Module.parameters()``, in order.
     momentum : tuple of Tensor
         Momentum buffers of the same shapes. Zeros are the same as no momentum yet, bit for bit.
+    buffers : tuple of Tensor
+        Those of ``nn.Module.buffers()``, in order: the running statistics of batch norm.
+
+    Notes
+    -----
+    Where many replicas are put into states of their own, each tensor has one more dimension in
+    front: that of the replicas (:meth:`stacked`).
+
+    Examples
+    --------
+    >>> layer = nn.Linear(2, 1)
+    >>> kept = State.of(layer)
+    >>> nn.init.zeros_(layer.weight)
+    Parameter containing:
+    tensor([[0., 0.]], requires_grad=True)
+    >>> kept.into(layer)
+    >>> bool(layer.weight.any()), State.of(layer).same(kept)
+    (True, True)
     """
 
     parameters: tuple[Tensor, ...]
     momentum: tuple[Tensor, ...]
+    buffers: tuple[Tensor, ...] = ()
+
+    @classmethod
+    def of(cls, module: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> State:
+        """Copies of the state of a module, and of its SGD momentum if given.
+
+        Parameters
+        ----------
+        module : nn.Module
+            Any module.
+        optimizer : torch.optim.SGD, optional
+            Where the momentum is read; without it, or before its first step, it is zero.
+
+        Raises
+        ------
+        DomainError
+            If the optimizer is not SGD.
+        """
+        if optimizer is not None and not isinstance(optimizer, torch.optim.SGD):
+            raise DomainError("optimizer", type(optimizer).__name__, "torch.optim.SGD or None")
+        parameters, momentum = [], []
+        for parameter in module.parameters():
+            held = optimizer.state.get(parameter, {}) if optimizer is not None else {}
+            buffer = held.get("momentum_buffer")
+            parameters.append(parameter.detach().clone())
+            momentum.append(
+                torch.zeros_like(parameters[-1]) if buffer is None else buffer.detach().clone()
+            )
+        buffers = tuple(buffer.detach().clone() for buffer in module.buffers())
+        return cls(tuple(parameters), tuple(momentum), buffers)
+
+    @classmethod
+    def stacked(cls, states: Sequence[State]) -> State:
+        """The states of several replicas of one network as one.
+
+        Raises
+        ------
+        DomainError
+            If there is none, or they are of different networks.
+        """
+        states = list(states)
+        kinds = {tuple((t.shape, t.dtype) for t in state._tensors()) for state in states}
+        if len(kinds) != 1:
+            raise DomainError("states", len(states), "one or more states of one network")
+        return cls(
+            tuple(map(torch.stack, zip(*(s.parameters for s in states), strict=True))),
+            tuple(map(torch.stack, zip(*(s.momentum for s in states), strict=True))),
+            tuple(map(torch.stack, zip(*(s.buffers for s in states), strict=True))),
+        )
+
+    def chosen(self, replicas: Any) -> State:
+        """Copies of the states of some replicas, of a stacked state.
+
+        Parameters
+        ----------
+        replicas : sequence or array of int
+            Which ones, counted from 0.
+        """
+        rows = torch.as_tensor(replicas, device=self.parameters[0].device)
+        kinds = self.parameters, self.momentum, self.buffers
+        return State(*(tuple(t[rows] for t in kind) for kind in kinds))
+
+    @torch.no_grad()
+    def into(self, module: nn.Module) -> None:
+        """Write parameters and buffers into a module, in place.
+
+        Raises
+        ------
+        DomainError
+            If the module has others.
+        """
+        live, kept = [*module.parameters(), *module.buffers()], (*self.parameters, *self.buffers)
+        if [t.shape for t in live] != [t.shape for t in kept]:
+            raise DomainError("module", type(module).__name__, "the network of this state")
+        for target, source in zip(live, kept, strict=True):
+            target.copy_(source)
 
     def same(self, other: State) -> bool:
         """Whether two states are equal bit for bit."""
-        mine, theirs = self.parameters + self.momentum, other.parameters + other.momentum
+        mine, theirs = self._tensors(), other._tensors()
         return len(mine) == len(theirs) and all(
-            a.shape == b.shape and a.numpy().tobytes() == b.numpy().tobytes()
+            a.shape == b.shape and a.cpu().numpy().tobytes() == b.cpu().numpy().tobytes()
             for a, b in zip(mine, theirs, strict=True)
         )
+
+    def _tensors(self) -> tuple[Tensor, ...]:
+        return (*self.parameters, *self.momentum, *self.buffers)
 
 
 @dataclass(frozen=True)
@@ -124,9 +222,7 @@ class MLP:
             # meta first: no draw from the global generator for values that are overwritten
             layers.append(nn.Linear(fan_in, out, device="meta").to_empty(device="cpu"))
         sequential = nn.Sequential(*layers)
-        with torch.no_grad():
-            for parameter, value in zip(sequential.parameters(), state.parameters, strict=True):
-                parameter.copy_(value)
+        state.into(sequential)
         return sequential
 
     def state(self, module: nn.Module, optimizer: torch.optim.SGD | None = None) -> State:
@@ -144,17 +240,7 @@ class MLP:
         DomainError
             If the module is another network, or the optimizer is not SGD.
         """
-        if optimizer is not None and not isinstance(optimizer, torch.optim.SGD):
-            raise DomainError("optimizer", type(optimizer).__name__, "torch.optim.SGD or None")
-        parameters, momentum = [], []
-        for parameter in module.parameters():
-            held = optimizer.state.get(parameter, {}) if optimizer is not None else {}
-            buffer = held.get("momentum_buffer")
-            parameters.append(parameter.detach().clone())
-            momentum.append(
-                torch.zeros_like(parameters[-1]) if buffer is None else buffer.detach().clone()
-            )
-        state = State(tuple(parameters), tuple(momentum))
+        state = State.of(module, optimizer)
         self.check("module", state)
         return state
 
@@ -162,5 +248,5 @@ class MLP:
         """``DomainError`` unless the state has this network's shapes, in float32."""
         for tensors in (state.parameters, state.momentum):
             found = tuple(tuple(tensor.shape) for tensor in tensors)
-            if found != self.shapes or any(t.dtype != torch.float32 for t in tensors):
+            if state.buffers or found != self.shapes or any(t.dtype != torch.float32 for t in tensors):
                 raise DomainError(name, found, f"float32 tensors of shapes {self.shapes}")

@@ -20,7 +20,7 @@ from resetsgd.training.resets.published import DEFECTS, RECIPES
 from resetsgd.training.resets.settings import plain
 from resetsgd.training.resets.state import dumped, loaded
 from resetsgd.training.resets.when import AfterPatience, Decider
-from resetsgd.training.resets.where import Best, Fresh, Target
+from resetsgd.training.resets.where import Best, Fresh, MadeTarget, Target
 from resetsgd.training.snapshot import Snapshot, check, check_also, stepping
 
 __all__ = ["ResetEvent", "Resetter"]
@@ -338,7 +338,7 @@ class Resetter(Engine):
         DomainError
             If the target keeps no checkpoints.
         """
-        if self.target.made:
+        if isinstance(self.target, MadeTarget):
             raise DomainError("target", self.target, "one that keeps checkpoints")
         self._keep(self._take())
         self._plan()

@@ -248,6 +248,11 @@ class Snapshot:
             first = parts[0].device
             return float(torch.linalg.vector_norm(torch.stack([p.to(first) for p in parts])))
 
+    @property
+    def parameters(self) -> list[Tensor]:
+        """The parameters as they were, in the order of the model: its own, for reading only."""
+        return list(self._kept["parameters"])
+
     def state_dict(self) -> dict[str, Any]:
         """A copy of the contents: tensors, numbers and text in dicts and lists.
 

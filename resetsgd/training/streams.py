@@ -32,9 +32,10 @@ GENERATOR = "philox4x32-10"
 _LAST = 2**32 - 1
 _MASK = np.uint64(_LAST)
 _HALF = np.uint64(32)
-_MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-_WEYL = 0x9E3779B9, 0xBB67AE85
-_ROUNDS = 10
+MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
+WEYL = 0x9E3779B9, 0xBB67AE85
+ROUNDS = 10
+_FACTORS = np.uint64(MULTIPLIERS[0]), np.uint64(MULTIPLIERS[1])
 _BLOCK = 8192
 _ROWS = 2048
 
@@ -55,6 +56,12 @@ class Purpose:
     AUGMENT = 11
     FLIP = 12
     MIX = 13
+    DROPOUT = 14
+    """The bits above the eighth say which layer of the network."""
+    PROBE = 15
+    RANDOM_LABEL = 16
+    SEARCH = 17
+    MASK = 18
 
 
 def _philox(key: int, counters: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
@@ -68,9 +75,9 @@ def _philox(key: int, counters: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64
         c0, c1, c2, c3 = counters[:, start : start + _BLOCK]
         high, low = left[: c0.size], right[: c0.size]
         k0, k1 = key & _LAST, key >> 32
-        for _ in range(_ROUNDS):
-            np.multiply(c0, _MULTIPLIERS[0], out=high)
-            np.multiply(c2, _MULTIPLIERS[1], out=low)
+        for _ in range(ROUNDS):
+            np.multiply(c0, _FACTORS[0], out=high)
+            np.multiply(c2, _FACTORS[1], out=low)
             np.right_shift(low, _HALF, out=c0)
             c0 ^= c1
             c0 ^= np.uint64(k0)
@@ -79,7 +86,7 @@ def _philox(key: int, counters: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64
             c2 ^= np.uint64(k1)
             np.bitwise_and(low, _MASK, out=c1)
             np.bitwise_and(high, _MASK, out=c3)
-            k0, k1 = (k0 + _WEYL[0]) & _LAST, (k1 + _WEYL[1]) & _LAST
+            k0, k1 = (k0 + WEYL[0]) & _LAST, (k1 + WEYL[1]) & _LAST
     return counters
 
 
@@ -162,7 +169,7 @@ def uniforms(
     return result
 
 
-def coins(seed: int, replicas: Any, step: Any, probability: float) -> npt.NDArray[np.bool_]:
+def coins(seed: int, replicas: Any, step: Any, probability: Any) -> npt.NDArray[np.bool_]:
     """Which replicas reset after this step: one coin for each (seed, replica, step).
 
     Parameters
@@ -173,8 +180,8 @@ def coins(seed: int, replicas: Any, step: Any, probability: float) -> npt.NDArra
         Indices of the replicas (not their number), ``range(first, first + K)`` say.
     step : int or array of int
         Index of the optimizer step; broadcasts with ``replicas``.
-    probability : float
-        Of a reset, in [0, 1]. Zero never resets and one always does, exactly. The coins are
+    probability : float or array of float
+        Of a reset, in [0, 1]; broadcasts with the others. Zero never resets and one always does, exactly. The coins are
         coupled: what resets at some probability also resets at every larger one.
 
     Returns

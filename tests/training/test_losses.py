@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from resetsgd.citations import bibtex
 from resetsgd.errors import DomainError
 from resetsgd.training import Snapshot, losses
 
@@ -281,6 +282,14 @@ def test_wrong_labels_are_one_clear_error(name: str) -> None:
 def test_wrong_settings_are_refused(name: str, options: dict[str, Any]) -> None:
     with pytest.raises(DomainError):
         losses.make(name, **options)
+
+
+@pytest.mark.parametrize("name", losses.names())
+def test_every_loss_cites_its_paper(name: str) -> None:
+    factory = losses.get(name)
+    assert len(factory.sources) == (name != "ce")  # type: ignore[attr-defined]
+    for key in factory.sources:  # type: ignore[attr-defined]
+        assert f"{{{key},\n" in bibtex([key])
 
 
 def test_a_function_becomes_a_loss() -> None:

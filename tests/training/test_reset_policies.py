@@ -328,7 +328,7 @@ def test_what_a_reset_does_to_the_weights() -> None:
         (resets.ShrinkPerturb(), None),
     ):
         resetter = Resetter(*make(), ALWAYS, how=how, target=target, seed=2)
-        if not resetter.target.made:
+        if not isinstance(resetter.target, resets.MadeTarget):
             move(resetter, 0)
             resetter.checkpoint()
         there = weights(resetter)

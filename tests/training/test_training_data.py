@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from resetsgd.errors import CorruptData, DomainError, MissingExtra
-from resetsgd.training.data import Split, digits, handwritten
+from resetsgd.training.data import Split, digits, handwritten, parts
 
 
 def test_parts_are_disjoint_and_complete() -> None:
@@ -32,6 +32,14 @@ def test_the_split_is_a_function_of_its_seed_and_keeps_what_it_holds_out() -> No
     assert whole.test.sha256 == smaller.test.sha256
     assert whole.validation.sha256 == smaller.validation.sha256
     assert (whole.train.indices[:500] == smaller.train.indices).all()
+
+
+def test_the_work_that_describes_the_images_is_cited() -> None:
+    data = digits(100, 50, 50)
+    assert data.cite().startswith("@misc{alpaydin1998,")
+    images = np.zeros((6, 1, 2, 2), np.uint8), np.arange(6) % 2
+    unknown = parts(images, images, classes=2, train=None, validation=2, test=None, seed=0)
+    assert unknown.cite() == ""
 
 
 def test_arrays_are_read_only_and_tensors_are_copies() -> None:

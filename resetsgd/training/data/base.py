@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resetsgd import domain
+from resetsgd.citations import bibtex
 from resetsgd.errors import DomainError
 from resetsgd.training.streams import Purpose, permutation
 
@@ -97,6 +98,8 @@ class Dataset:
         not.
     validation_labels : {"noisy", "clean"} or None
         What the validation labels are, for reports; None if nobody said.
+    sources : tuple of str
+        Keys of the works that describe the images; :meth:`cite` prints them.
 
     Raises
     ------
@@ -110,6 +113,7 @@ class Dataset:
     classes: int
     published: str | None = None
     validation_labels: str | None = None
+    sources: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.validation_labels is not None:
@@ -143,6 +147,10 @@ class Dataset:
         )
         return replace(self, train=train, validation=validation, test=test)
 
+    def cite(self) -> str:
+        """BibTeX of the works that describe the images; empty where there is none to cite."""
+        return bibtex(self.sources)
+
     @property
     def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation of each channel of the training images, pixels in [0, 1].
@@ -172,6 +180,7 @@ def parts(
     validation: int,
     test: int | None,
     seed: int,
+    sources: tuple[str, ...] = (),
 ) -> Dataset:
     """A data set out of published training and test images.
 
@@ -188,6 +197,8 @@ def parts(
     seed : int
         Seed of the split. One random order of the training images is cut into validation, then
         train: a larger training set keeps the validation set.
+    sources : tuple of str
+        Keys of the works that describe the images, in ``resetsgd.citations``.
 
     Returns
     -------
@@ -225,6 +236,7 @@ def parts(
         validation=_split(images, labels, kept, 0),
         test=_split(held_images, held_labels, held, len(labels)),
         classes=classes,
+        sources=sources,
     )
 
 

@@ -15,7 +15,7 @@ from resetsgd import domain
 from resetsgd.errors import CorruptData, DomainError
 from resetsgd.training.data.base import Dataset, parts
 from resetsgd.training.data.download import download as fetch_files
-from resetsgd.training.data.files import FILES, data_root, read_bytes
+from resetsgd.training.data.files import FILES, another, data_root, read_bytes
 
 __all__ = ["cifar10", "cifar100", "read_cifar"]
 
@@ -134,6 +134,7 @@ def cifar10(
         validation=validation,
         test=test,
         seed=seed,
+        sources=("krizhevsky2009",),
     )
 
 
@@ -206,6 +207,7 @@ def cifar100(
         validation=validation,
         test=test,
         seed=seed,
+        sources=("krizhevsky2009",),
     )
 
 
@@ -234,10 +236,7 @@ def _read(
     found = {}
     for file, (shown, data) in zip(names, raw.items(), strict=True):
         if verify and (digest := hashlib.sha256(data).hexdigest()) != _SHA256[file]:
-            raise CorruptData(
-                f"{shown}: SHA-256 {digest[:12]}... is not that of the published file, "
-                f"{_SHA256[file][:12]}...: damaged, or another file (verify=False takes any)"
-            )
+            raise another(shown, digest, _SHA256[file], hint=" (verify=False takes any)")
         found[file] = _records(shown, data, labels)
     return found
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from resetsgd import domain
 from resetsgd.errors import CorruptData, DomainError, OutputError
-from resetsgd.training.data.files import FILES, data_root
+from resetsgd.training.data.files import FILES, another, data_root
 
 __all__ = ["download", "fetch"]
 
@@ -198,7 +198,4 @@ def _verify(path: Path, sha256: str, *, shown: Path | None = None) -> None:
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != sha256:
-        raise CorruptData(
-            f"{shown or path}: SHA-256 {found[:12]}... is not that of the published file, "
-            f"{sha256[:12]}...: damaged, or another file"
-        )
+        raise another(shown or path, found, sha256)

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import os
+import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from resetsgd.errors import CorruptData, DomainError
 
-__all__ = ["FILES", "Published", "content", "data_root", "locate", "read_bytes"]
+__all__ = [
+    "FILES",
+    "Published",
+    "another",
+    "content",
+    "data_root",
+    "locate",
+    "read_arrays",
+    "read_bytes",
+]
 
 _LARGEST = 2**30
 """Bytes beyond which an unknown file is not unpacked."""
@@ -234,8 +249,28 @@ def content(path: Path, known: Published | None, *, largest: int = _LARGEST) -> 
         digest = hashlib.sha256(packed).hexdigest()
         inside = hashlib.sha256(found).hexdigest()
         if digest != known.sha256 and inside != known.inside:
-            raise CorruptData(
-                f"{path}: SHA-256 {digest[:12]}... is not that of the published file, "
-                f"{known.sha256[:12]}...: damaged, or another file (verify=False takes any)"
-            )
+            raise another(path, digest, known.sha256, hint=" (verify=False takes any)")
     return found
+
+
+def another(shown: str | Path, found: str, published: str, *, hint: str = "") -> CorruptData:
+    """The error that says of a file that its SHA-256 is not the published one."""
+    return CorruptData(
+        f"{shown}: SHA-256 {found[:12]}... is not that of the published file, "
+        f"{published[:12]}...: damaged, or another file{hint}"
+    )
+
+
+def read_arrays(path: Path, data: bytes, names: tuple[str, ...]) -> list[npt.NDArray[Any]]:
+    """Some arrays of an ``.npz`` file of this content, never unpickled.
+
+    Raises
+    ------
+    CorruptData
+        If it is damaged or lacks one; the text names the file.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            return [arrays[name] for name in names]
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise CorruptData(f"{path}: damaged: {error}") from None

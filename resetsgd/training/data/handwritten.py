@@ -49,6 +49,10 @@ def digits(train: int = 1000, validation: int = 300, test: int = 497, *, seed: i
     >>> data = digits(train=1000, validation=300, test=400, seed=1)
     >>> data.train.images.shape, data.validation.labels.shape, data.classes
     ((1000, 64), (300,), 10)
+    >>> print(data.cite())
+    @misc{alpaydin1998,
+      ...
+    }
     """
     sizes = {"train": train, "validation": validation, "test": test}
     sizes = {name: domain.integer(name, size, 1, _DIGITS) for name, size in sizes.items()}
@@ -67,7 +71,8 @@ def digits(train: int = 1000, validation: int = 300, test: int = 497, *, seed: i
         chosen = order[start : start + sizes[name]]
         found[name] = Split(images[chosen], labels[chosen], chosen)
         start += sizes[name]
-    return Dataset(found["train"], found["validation"], found["test"], classes=10)
+    three = found["train"], found["validation"], found["test"]
+    return Dataset(*three, classes=10, sources=("alpaydin1998",))
 
 
 def _read_digits() -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from resetsgd import domain
 from resetsgd.errors import CorruptData
-from resetsgd.training.data.files import FILES, content, locate
+from resetsgd.training.data.files import FILES, content, locate, read_arrays
 
 __all__ = ["cifar10n", "cifar100n"]
 
@@ -74,11 +74,7 @@ def cifar10n(which: str = "worst", folder: str | Path | None = None) -> npt.NDAr
     if path.suffix == ".pt":
         return _published(path, content(path, FILES["cifar10n"][0]), _TEN[word], 10)
     data = content(path, FILES["cifar10n-pack"][0])
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            found = arrays["aggre" if word == "aggregate" else word]
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise CorruptData(f"{path}: damaged: {error}") from None
+    (found,) = read_arrays(path, data, ("aggre" if word == "aggregate" else word,))
     return _checked(path, found, 10)
 
 

@@ -174,6 +174,9 @@ _PLACES = {
 }
 
 
+_SOURCES = {"mnist": ("lecun1998",), "fashion-mnist": ("xiao2017",)}
+
+
 def _idx_set(
     name: str,
     folder: str | Path | None,
@@ -207,4 +210,5 @@ def _idx_set(
         validation=validation,
         test=test,
         seed=seed,
+        sources=_SOURCES[name],
     )

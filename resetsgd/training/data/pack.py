@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from resetsgd.errors import CorruptData, MissingExtra
-from resetsgd.files import write_whole
+from resetsgd.files import cache_folder, write_whole
 from resetsgd.training.data.base import Dataset, parts
-from resetsgd.training.data.files import FILES, content, locate
+from resetsgd.training.data.files import FILES, content, locate, read_arrays
 
 __all__ = ["cifar10_pack"]
 
+_ARRAYS = ("header", "scan", "length", "label", "n_train")
 _TAIL = b"\xff\xd9"
 _SIDE = 32
 _DIGEST = 64
@@ -81,21 +79,20 @@ def cifar10_pack(
     known = FILES["cifar10-pack"][0]
     path = locate(folder, (known.name,), ("cifar10",))
     data = content(path, known if verify else None)
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            header, scan = arrays["header"].tobytes(), arrays["scan"].tobytes()
-            lengths = arrays["length"].astype(np.int64)
-            labels, trained = arrays["label"], int(arrays["n_train"])
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise CorruptData(f"{path}: damaged: {error}") from None
+    header, scans, lengths, labels, first = read_arrays(path, data, _ARRAYS)
+    scan = scans.tobytes()
+    if first.size != 1 or any(a.dtype.kind not in "iu" for a in (lengths, labels, first)):
+        raise CorruptData(f"{path}: damaged: lengths, labels or their number are no whole numbers")
+    lengths, trained = lengths.astype(np.int64), int(first.item())
     if lengths.shape != labels.shape or lengths.sum() != len(scan) or labels.max(initial=0) > 9:
         raise CorruptData(f"{path}: lengths or labels do not belong to its images")
     if not 0 < trained < len(labels):
         raise CorruptData(f"{path}: {trained} training images of {len(labels)}")
-    place = _cache_folder(cache) / f"{known.name}-{hashlib.sha256(data).hexdigest()[:24]}.pixels"
+    kept = cache_folder() if cache is None else Path(cache)
+    place = kept / f"{known.name}-{hashlib.sha256(data).hexdigest()[:24]}.pixels"
     images = _cached(place, len(labels))
     if images is None:
-        images = _decode(path, header, scan, lengths)
+        images = _decode(path, header.tobytes(), scan, lengths)
         _keep(place, images)
     return parts(
         (images[:trained], labels[:trained]),
@@ -105,6 +102,7 @@ def cifar10_pack(
         validation=validation,
         test=test,
         seed=seed,
+        sources=("krizhevsky2009",),
     )
 
 
@@ -131,15 +129,6 @@ def _decode(
             raise CorruptData(f"{path}: image {row} is damaged: {error}") from None
         start = end
     return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-
-
-def _cache_folder(cache: str | Path | None) -> Path:
-    if cache is not None:
-        return Path(cache)
-    if named := os.environ.get("RESETSGD_CACHE"):
-        return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "resetsgd"
 
 
 def _cached(place: Path, count: int) -> npt.NDArray[np.uint8] | None:

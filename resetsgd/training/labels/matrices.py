@@ -19,6 +19,7 @@ __all__ = [
     "asymmetric_matrix",
     "checked_labels",
     "checked_matrix",
+    "checked_pair",
     "pair_matrix",
     "symmetric_matrix",
     "transition_matrix",
@@ -213,13 +214,7 @@ def transition_matrix(
     array([[0.5, 0.5],
            [0. , 1. ]])
     """
-    before, after = checked_labels("clean", clean, None), checked_labels("noisy", noisy, None)
-    if before.size != after.size:
-        raise DomainError("noisy", f"{after.size} labels", f"{before.size}, as many as clean")
-    if classes is None:
-        classes = max(2, int(max(before.max(), after.max())) + 1)
-    classes = domain.integer("classes", classes, 2, MOST_CLASSES)
-    checked_labels("clean", before, classes), checked_labels("noisy", after, classes)
+    before, after, classes = checked_pair("clean", clean, "noisy", noisy, classes)
     counts = np.bincount(before * classes + after, minlength=classes**2).astype(np.float64)
     counts = counts.reshape(classes, classes)
     absent = counts.sum(axis=1) == 0
@@ -252,6 +247,19 @@ def checked_labels(name: str, value: npt.ArrayLike, classes: int | None) -> Labe
         wrong = array[(array < 0) | (array >= limit)][0]
         raise DomainError(name, wrong.item(), f"a class in [0, {limit - 1}]")
     return array.astype(np.int64)
+
+
+def checked_pair(
+    first: str, before: npt.ArrayLike, second: str, after: npt.ArrayLike, classes: int | None
+) -> tuple[Labels, Labels, int]:
+    """Two labels of each sample, and the number of classes: by default the smallest possible."""
+    old, new = checked_labels(first, before, None), checked_labels(second, after, None)
+    if old.size != new.size:
+        raise DomainError(second, f"{new.size} labels", f"{old.size}, as many as {first}")
+    if classes is None:
+        classes = max(2, int(max(old.max(), new.max())) + 1)
+    classes = domain.integer("classes", classes, 2, MOST_CLASSES)
+    return checked_labels(first, old, classes), checked_labels(second, new, classes), classes
 
 
 def _flips(classes: int, flips: Mapping[int, int], rate: float) -> Matrix:

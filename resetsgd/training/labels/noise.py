@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from resetsgd import domain
-from resetsgd.errors import DomainError
 from resetsgd.training.labels import draws, matrices
 from resetsgd.training.labels.manifest import COUNTS, WIDEST, NoiseManifest, checked_features
 from resetsgd.training.labels.matrices import (
@@ -18,6 +17,7 @@ from resetsgd.training.labels.matrices import (
     Matrix,
     checked_labels,
     checked_matrix,
+    checked_pair,
 )
 
 __all__ = [
@@ -353,14 +353,7 @@ def human_noise(
     >>> manifest.realised, manifest.matrix
     (0.25, ((0.5, 0.5), (0.0, 1.0)))
     """
-    given = checked_labels("human", human, None)
-    found = checked_labels("labels", labels, None)
-    if given.size != found.size:
-        raise DomainError("human", f"{given.size} labels", f"{found.size}, as many as there are")
-    if classes is None:
-        classes = max(2, int(max(found.max(), given.max())) + 1)
-    clean, classes = _clean(found, classes)
-    noisy = checked_labels("human", given, classes)
+    clean, noisy, classes = checked_pair("labels", labels, "human", human, classes)
     return noisy, NoiseManifest.record(clean, noisy, classes=classes, kind="human", source=source)
 
 

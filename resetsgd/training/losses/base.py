@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from resetsgd.citations import bibtex
 from resetsgd.errors import DomainError
 
 __all__ = ["SampleLoss", "per_sample"]
 
 
-class SampleLoss(nn.Module):
+class SampleLoss(nn.Module, ABC):
     """A loss of each sample of a batch; a subclass defines ``losses``.
 
     Called with logits (batch, classes), labels (batch,) and, for losses that remember samples,
@@ -37,11 +40,14 @@ class SampleLoss(nn.Module):
 
     remembers = False
     """Whether the loss keeps something of each sample, and so needs ``index``."""
+    sources: ClassVar[tuple[str, ...]] = ()
+    """Keys of the works that define it."""
 
     def __init__(self) -> None:
         super().__init__()
         self._paused = False
 
+    @abstractmethod
     def losses(self, logits: Tensor, labels: Tensor, index: Tensor | None) -> Tensor:
         """Loss of each sample; arguments are checked already.
 
@@ -54,7 +60,6 @@ class SampleLoss(nn.Module):
         index : Tensor of int64, shape (batch,), or None
             Which samples these are; never None for a loss that remembers.
         """
-        raise NotImplementedError
 
     def forward(self, logits: Tensor, labels: Tensor, index: Tensor | None = None) -> Tensor:
         """Loss of each sample.
@@ -93,6 +98,31 @@ class SampleLoss(nn.Module):
             In [0, classes).
         """
         return self(logits, labels)  # type: ignore[no-any-return]
+
+    def due(self, step: int) -> bool:
+        """Whether the loss wants to look at the whole training set after this step; most never do.
+
+        Parameters
+        ----------
+        step : int
+            Optimizer steps done.
+        """
+        return False
+
+    def survey(self, logits: Tensor, labels: Tensor, index: Tensor) -> None:
+        """Look at some training samples, one call after the other at all of them, where it is due.
+
+        Parameters
+        ----------
+        logits : Tensor, shape (batch, classes)
+            Of the network as it is, in evaluation mode, without augmentation.
+        labels, index : Tensor of int64, shape (batch,)
+            The labels and positions of the samples.
+        """
+
+    def cite(self) -> str:
+        """BibTeX of the works that define the loss; empty where there is none to cite."""
+        return bibtex(self.sources)
 
     @contextmanager
     def paused(self) -> Iterator[None]:

@@ -17,7 +17,19 @@ from resetsgd.training.losses.robust import log_probability
 __all__ = ["ForwardCorrection", "HardBootstrap", "SoftBootstrap"]
 
 
-class SoftBootstrap(SampleLoss):
+class _Bootstrap(SampleLoss):
+    """Weight times the label plus 1 - weight times something predicted."""
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.weight = float(domain.probability("weight", weight))
+
+    def extra_repr(self) -> str:
+        """Shown between the brackets."""
+        return f"weight={self.weight}"
+
+
+class SoftBootstrap(_Bootstrap):
     """Cross-entropy against weight times the label plus 1 - weight times the prediction itself.
 
     Parameters
@@ -43,9 +55,10 @@ class SoftBootstrap(SampleLoss):
     1.38629
     """
 
+    sources = ("reed2015",)
+
     def __init__(self, weight: float = 0.95) -> None:
-        super().__init__()
-        self.weight = float(domain.probability("weight", weight))
+        super().__init__(weight)
 
     def losses(self, logits: Tensor, labels: Tensor, index: Tensor | None) -> Tensor:
         """As in :class:`SampleLoss`."""
@@ -55,12 +68,8 @@ class SoftBootstrap(SampleLoss):
         label = -log_p.gather(1, labels[:, None]).squeeze(1)
         return self.weight * label + (1.0 - self.weight) * entropy
 
-    def extra_repr(self) -> str:
-        """Shown between the brackets."""
-        return f"weight={self.weight}"
 
-
-class HardBootstrap(SampleLoss):
+class HardBootstrap(_Bootstrap):
     """Cross-entropy against weight times the label plus 1 - weight times the predicted class.
 
     Parameters
@@ -84,18 +93,15 @@ class HardBootstrap(SampleLoss):
     0.04859
     """
 
+    sources = ("reed2015",)
+
     def __init__(self, weight: float = 0.8) -> None:
-        super().__init__()
-        self.weight = float(domain.probability("weight", weight))
+        super().__init__(weight)
 
     def losses(self, logits: Tensor, labels: Tensor, index: Tensor | None) -> Tensor:
         """As in :class:`SampleLoss`."""
         predicted = -log_softmax(logits, dim=1).amax(1)
         return (1.0 - self.weight) * predicted - self.weight * log_probability(logits, labels)
-
-    def extra_repr(self) -> str:
-        """Shown between the brackets."""
-        return f"weight={self.weight}"
 
 
 class ForwardCorrection(SampleLoss):
@@ -127,6 +133,7 @@ class ForwardCorrection(SampleLoss):
     3.33333
     """
 
+    sources = ("patrini2017",)
     log_matrix: Tensor
 
     def __init__(self, matrix: Any) -> None:

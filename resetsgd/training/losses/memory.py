@@ -63,6 +63,7 @@ class EarlyLearning(SampleLoss):
     ([0.0, 0.0, 0.0], 0.3)
     """
 
+    sources = ("liu2020",)
     remembers = True
     targets: Tensor
 
@@ -105,7 +106,8 @@ class TruncatedGCE(SampleLoss):
     """Truncated generalised cross-entropy: samples that fit badly are pruned now and then.
 
     A kept sample has the loss (1 - p_y^q) / q, a pruned one the constant (1 - k^q) / q. All are
-    kept at first; :meth:`prune` decides anew.
+    kept at first; :meth:`prune` decides anew. :func:`resetsgd.training.fit` calls it on the
+    schedule given here.
 
     Parameters
     ----------
@@ -115,6 +117,10 @@ class TruncatedGCE(SampleLoss):
         The q of the formula, in [0, 1].
     threshold : float
         The k of the formula, in (0, 1): samples whose label has a lower probability are pruned.
+    start, every : int, optional
+        The step after which ``fit`` prunes for the first time, and how many steps lie between
+        prunings; None (default) leaves pruning to the caller. Published: after 40 epochs, then
+        every 10; an epoch is samples / batch size steps.
 
     Raises
     ------
@@ -123,9 +129,9 @@ class TruncatedGCE(SampleLoss):
 
     Notes
     -----
-    Which samples are kept, shape (samples,), is a buffer. Published: prune from epoch 40 every 10
-    epochs. A widely used reimplementation prunes with the network of the best *test* epoch; here
-    whoever calls :meth:`prune` says which network judges. Held-out samples are never pruned.
+    Which samples are kept, shape (samples,), is a buffer. A widely used reimplementation prunes
+    with the network of the best *test* epoch; ``fit`` prunes with the network as it is, and whoever
+    calls :meth:`prune` says which network judges. Held-out samples are never pruned.
 
     **Source**: Zhang and Sabuncu (2018), equation 9 and algorithm 1.
 
@@ -138,11 +144,24 @@ class TruncatedGCE(SampleLoss):
     ([True, False], 0.5)
     """
 
+    sources = ("zhang2018gce",)
     remembers = True
     kept: Tensor
 
-    def __init__(self, samples: int, *, exponent: float = 0.7, threshold: float = 0.5) -> None:
+    def __init__(
+        self,
+        samples: int,
+        *,
+        exponent: float = 0.7,
+        threshold: float = 0.5,
+        start: int | None = None,
+        every: int | None = None,
+    ) -> None:
         super().__init__()
+        if (start is None) != (every is None):
+            raise DomainError("every", every, "given with start, and only then")
+        self.start = None if start is None else domain.integer("start", start, 1)
+        self.every = 1 if every is None else domain.integer("every", every, 1)
         self.plain = GeneralizedCrossEntropy(exponent)
         self.threshold = float(domain.probability("threshold", threshold, zero=False, one=False))
         samples = domain.integer("samples", samples, 1)
@@ -155,6 +174,15 @@ class TruncatedGCE(SampleLoss):
         value = self.plain.losses(logits, labels, None)
         log_k = value.new_tensor(self.threshold).log()
         return torch.where(self.kept[index], value, generalized(log_k, self.plain.exponent))
+
+    def due(self, step: int) -> bool:
+        """Whether a pruning is scheduled after this step."""
+        since = -1 if self.start is None else step - self.start
+        return since >= 0 and since % self.every == 0
+
+    def survey(self, logits: Tensor, labels: Tensor, index: Tensor) -> None:
+        """Prune."""
+        self.prune(logits, labels, index)
 
     @torch.no_grad()
     def prune(self, logits: Tensor, labels: Tensor, index: Tensor) -> None:
@@ -182,7 +210,8 @@ class TruncatedGCE(SampleLoss):
 
     def extra_repr(self) -> str:
         """Shown between the brackets."""
-        return f"{len(self.kept)}, threshold={self.threshold}"
+        shown = f"{len(self.kept)}, threshold={self.threshold}"
+        return shown if self.start is None else f"{shown}, start={self.start}, every={self.every}"
 
 
 def _in_range(index: Tensor, samples: int) -> None:

@@ -71,6 +71,8 @@ class MeanAbsoluteError(SampleLoss):
     1.5
     """
 
+    sources = ("ghosh2017",)
+
     def losses(self, logits: Tensor, labels: Tensor, index: Tensor | None) -> Tensor:
         """As in :class:`SampleLoss`."""
         return -2.0 * torch.expm1(log_probability(logits, labels))
@@ -99,6 +101,8 @@ class LabelSmoothing(SampleLoss):
     >>> round(loss(torch.zeros(1, 4), torch.tensor([2])).item(), 5)
     1.38629
     """
+
+    sources = ("szegedy2016",)
 
     def __init__(self, smoothing: float = 0.1) -> None:
         super().__init__()
@@ -136,6 +140,8 @@ class GeneralizedCrossEntropy(SampleLoss):
     >>> GeneralizedCrossEntropy(1.0)(torch.zeros(1, 4), torch.tensor([2])).item()
     0.75
     """
+
+    sources = ("zhang2018gce",)
 
     def __init__(self, exponent: float = 0.7) -> None:
         super().__init__()
@@ -178,6 +184,8 @@ class SymmetricCrossEntropy(SampleLoss):
     >>> loss(torch.zeros(1, 4), torch.tensor([2])).item()
     3.0
     """
+
+    sources = ("wang2019",)
 
     def __init__(
         self,

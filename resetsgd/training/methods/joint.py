@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 from torch.optim import Optimizer
@@ -11,6 +9,7 @@ from torch.optim import Optimizer
 from resetsgd import domain
 from resetsgd.errors import DomainError
 from resetsgd.training.losses.base import SampleLoss
+from resetsgd.training.methods.counted import Counted
 from resetsgd.training.methods.pairs import Share, pair_of_losses, share_at
 from resetsgd.training.methods.quiet import advance, quieted
 from resetsgd.training.methods.report import StepReport
@@ -43,7 +42,7 @@ def symmetric_divergence(first: Tensor, second: Tensor) -> Tensor:
     return ((p.exp() - q.exp()) * (p - q)).sum(1)
 
 
-class JoCoR:
+class JoCoR(Counted):
     """JoCoR: two networks with one joint loss, trained on the samples of which it is small.
 
     The loss of a sample is (1 - agreement) (l_1 + l_2) + agreement (KL(p_1, p_2) + KL(p_2, p_1)).
@@ -98,7 +97,6 @@ class JoCoR:
         self.models, self.optimizer, self.keep = models, optimizer, keep
         self.agreement = float(domain.probability("agreement", agreement))
         self.losses = pair_of_losses(loss)
-        self.steps = 0
 
     def step(self, images: Tensor, labels: Tensor, index: Tensor | None = None) -> StepReport:
         """Train both networks on one batch.
@@ -130,17 +128,3 @@ class JoCoR:
             first, second
         )
         return joint
-
-    def state_dict(self) -> dict[str, Any]:
-        """The number of steps done, which schedules go by."""
-        return {"steps": self.steps}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over a :meth:`state_dict`.
-
-        Parameters
-        ----------
-        state : dict
-            Of the same method.
-        """
-        self.steps = domain.integer("steps", state["steps"], 0)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from resetsgd import domain
 from resetsgd.errors import DomainError
 from resetsgd.training.losses.base import SampleLoss
 from resetsgd.training.losses.robust import CrossEntropy
+from resetsgd.training.methods.counted import Counted
 from resetsgd.training.methods.quiet import advance, quieted
 from resetsgd.training.methods.report import StepReport
 from resetsgd.training.methods.selection import disagreement, small_loss
@@ -40,7 +41,7 @@ def share_at(keep: Share, step: int) -> float:
     return float(domain.probability("keep", keep(step) if callable(keep) else keep))
 
 
-class _Pair:
+class _Pair(Counted, ABC):
     """Both networks, their optimizers and losses, and a counter of steps."""
 
     def __init__(
@@ -56,21 +57,6 @@ class _Pair:
         self.models = models[0], models[1]
         self.optimizers = optimizers[0], optimizers[1]
         self.losses = pair_of_losses(loss)
-        self.steps = 0
-
-    def state_dict(self) -> dict[str, Any]:
-        """The number of steps done, which schedules go by."""
-        return {"steps": self.steps}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over a :meth:`state_dict`.
-
-        Parameters
-        ----------
-        state : dict
-            Of the same method.
-        """
-        self.steps = domain.integer("steps", state["steps"], 0)
 
     def step(self, images: Tensor, labels: Tensor, index: Tensor | None = None) -> StepReport:
         """Train both networks on one batch.
@@ -105,9 +91,9 @@ class _Pair:
             values.append(advance(self.optimizers[k], losses[k][rows].mean(), again))
         return StepReport(tuple(values), chosen)
 
+    @abstractmethod
     def _choose(self, logits: list[Tensor], losses: list[Tensor]) -> tuple[Tensor, Tensor] | None:
         """Positions that each network is trained on, or None for no step."""
-        raise NotImplementedError
 
 
 class CoTeaching(_Pair):
@@ -162,11 +148,15 @@ class CoTeaching(_Pair):
         self.keep = keep
 
     def _choose(self, logits: list[Tensor], losses: list[Tensor]) -> tuple[Tensor, Tensor] | None:
+        return self._exchanged(losses)
+
+    def _exchanged(self, losses: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """For each network, what the other finds of small loss."""
         share = share_at(self.keep, self.steps)
         return small_loss(losses[1], share), small_loss(losses[0], share)
 
 
-class CoTeachingPlus(_Pair):
+class CoTeachingPlus(CoTeaching):
     """Co-teaching+: Co-teaching among the samples on which the two networks disagree.
 
     Parameters
@@ -214,19 +204,17 @@ class CoTeachingPlus(_Pair):
         warm_up: int = 0,
         loss: SampleLoss | Sequence[SampleLoss] | None = None,
     ) -> None:
-        super().__init__(models, optimizers, loss)
-        share_at(keep, 0)
-        self.keep = keep
+        super().__init__(models, optimizers, keep=keep, loss=loss)
         self.warm_up = domain.integer("warm_up", warm_up, 0)
 
     def _choose(self, logits: list[Tensor], losses: list[Tensor]) -> tuple[Tensor, Tensor] | None:
-        share = share_at(self.keep, self.steps)
         if self.steps < self.warm_up:
-            return small_loss(losses[1], share), small_loss(losses[0], share)
+            return self._exchanged(losses)
         rows = disagreement(logits[0], logits[1])
         if not len(rows):
             return None
-        return rows[small_loss(losses[1][rows], share)], rows[small_loss(losses[0][rows], share)]
+        first, second = self._exchanged([one[rows] for one in losses])
+        return rows[first], rows[second]
 
 
 class Decoupling(_Pair):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from resetsgd import domain
 from resetsgd.errors import DomainError
 from resetsgd.training.losses.base import SampleLoss
 from resetsgd.training.losses.robust import CrossEntropy
+from resetsgd.training.methods.counted import Counted
 from resetsgd.training.methods.quiet import advance, evaluating, quieted
 from resetsgd.training.methods.report import StepReport
 from resetsgd.training.snapshot import check
@@ -127,7 +127,7 @@ class FreshFlips:
         return torch.where(flipped, torch.from_numpy(drawn.astype(np.int64)).to(labels), labels)
 
 
-class _Single:
+class _Single(Counted):
     """A network, its optimizer and loss, and a counter of steps."""
 
     def __init__(self, model: nn.Module, optimizer: Optimizer, loss: SampleLoss | None) -> None:
@@ -136,21 +136,6 @@ class _Single:
         if not isinstance(loss, SampleLoss):
             raise DomainError("loss", loss, "a SampleLoss; per_sample makes one of a function")
         self.model, self.optimizer, self.loss = model, optimizer, loss
-        self.steps = 0
-
-    def state_dict(self) -> dict[str, Any]:
-        """The number of steps done, which draws and schedules go by."""
-        return {"steps": self.steps}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over a :meth:`state_dict`.
-
-        Parameters
-        ----------
-        state : dict
-            Of the same method.
-        """
-        self.steps = domain.integer("steps", state["steps"], 0)
 
 
 class Supervised(_Single):

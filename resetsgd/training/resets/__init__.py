@@ -30,6 +30,7 @@ from resetsgd.training.resets.where import (
     Fresh,
     Initial,
     Latest,
+    MadeTarget,
     Origin,
     Target,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "How",
     "Initial",
     "Latest",
+    "MadeTarget",
     "OnPlateau",
     "OnSpike",
     "Origin",

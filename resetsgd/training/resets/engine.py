@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from torch import nn
 from torch.optim import Optimizer
+from torch.utils.hooks import RemovableHandle
 
 from resetsgd.errors import DomainError
 from resetsgd.training.resets.clocks import Coins
@@ -13,7 +16,7 @@ from resetsgd.training.resets.how import How, Partial
 from resetsgd.training.resets.layers import Selection
 from resetsgd.training.resets.ranks import number, same_everywhere
 from resetsgd.training.resets.when import AfterPatience, Decider, Now
-from resetsgd.training.resets.where import Best, Origin, Target
+from resetsgd.training.resets.where import Best, MadeTarget, Origin, Target
 from resetsgd.training.snapshot import Snapshot, chain
 from resetsgd.training.streams import Purpose, uniforms
 
@@ -95,6 +98,8 @@ class Engine:
         self._loss: Any = None
         self._spiking = False
         self._coins = Coins(self.seed)
+        self._before: OrderedDict[int, Callable[[], Any]] = OrderedDict()
+        self._after: OrderedDict[int, Callable[[], Any]] = OrderedDict()
         if self.target.at_once:
             self._keep(self._take())
         self._plan()
@@ -108,9 +113,10 @@ class Engine:
             )
         if isinstance(self.target, Origin) and not isinstance(self.how, Partial):
             raise DomainError("how", self.how, "Partial(factor) where the target is Origin()")
-        if self.target.made and self.also:
+        made = isinstance(self.target, MadeTarget)
+        if made and self.also:
             raise DomainError("also", self.also, "empty: their first states are not kept")
-        if self.target.made and "restore" in (self.learning_rate, self.hyperparameters):
+        if made and "restore" in (self.learning_rate, self.hyperparameters):
             raise DomainError(
                 "learning_rate", "restore", f"'keep': {self.target!r} has no learning rate"
             )
@@ -146,7 +152,7 @@ class Engine:
         """A step at which something may happen: coin, then checkpoint, then the beginning."""
         event = None
         now = self._now()
-        if self._start is not None and (self._places or self.target.made):
+        if self._start is not None and self._somewhere():
             due = [d.due(now, m) for d, m in zip(self._deciders, self._memory, strict=True)]
             if any(due):
                 event = self._reset(self._deciders[due.index(True)].reason, due)
@@ -166,13 +172,35 @@ class Engine:
         if self._start is None:
             if not isinstance(self.when, AfterPatience):
                 self._wake = min(self._wake, self.when)
-        elif self._places or self.target.made:
+        elif self._somewhere():
             now = self._now()
             wakes = (d.wake(now, m) for d, m in zip(self._deciders, self._memory, strict=True))
             self._wake = min(self._wake, *wakes)
 
+    def register_reset_hooks(
+        self, before: Callable[[], Any], after: Callable[[], Any]
+    ) -> tuple[RemovableHandle, RemovableHandle]:
+        """Have functions called just before and just after each reset.
+
+        Parameters
+        ----------
+        before, after : callable
+            Called without arguments; :attr:`steps` counts the step of the reset already, and the
+            event is the last of :attr:`events` afterwards.
+
+        Returns
+        -------
+        tuple of RemovableHandle
+            ``remove()`` of each ends it.
+        """
+        handles = RemovableHandle(self._before), RemovableHandle(self._after)
+        self._before[handles[0].id], self._after[handles[1].id] = before, after
+        return handles
+
     def _reset(self, reason: str, due: list[bool]) -> ResetEvent:
         taken, snapshot = self._destination()
+        for hook in tuple(self._before.values()):
+            hook()
         distance = snapshot.distance(self._chosen)
         snapshot.restore(
             learning_rate=self.learning_rate,
@@ -186,10 +214,16 @@ class Engine:
             decider.happened(memory, mine=mine)
         self._since = self.steps
         self.events.append(ResetEvent(self.steps, True, taken, reason, distance, self._metric))
+        for hook in tuple(self._after.values()):
+            hook()
         return self.events[-1]
 
+    def _somewhere(self) -> bool:
+        """Whether there is a place to go to."""
+        return bool(self._places) or isinstance(self.target, MadeTarget)
+
     def _destination(self) -> tuple[int | None, Snapshot]:
-        if self.target.made:
+        if isinstance(self.target, MadeTarget):
             parameters, buffers = self.target.make(self.model, self.seed, self.steps)
             empty: list[Any] = [{"state": {}, "groups": []} for _ in chain(self.optimizer)]
             kept = {"parameters": parameters, "buffers": buffers, "optimizers": empty, "also": []}

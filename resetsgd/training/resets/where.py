@@ -6,6 +6,7 @@ it makes the place to go to at the moment of the reset.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -18,7 +19,18 @@ from resetsgd.errors import DomainError
 from resetsgd.training.resets.layers import unwrapped
 from resetsgd.training.streams import Purpose, words
 
-__all__ = ["NEVER", "AtStep", "Best", "Cloud", "Fresh", "Initial", "Latest", "Origin", "Target"]
+__all__ = [
+    "NEVER",
+    "AtStep",
+    "Best",
+    "Cloud",
+    "Fresh",
+    "Initial",
+    "Latest",
+    "MadeTarget",
+    "Origin",
+    "Target",
+]
 
 NEVER = 2**63
 """A step that does not come."""
@@ -35,8 +47,6 @@ class Target:
     """Whether one is taken before training."""
     renewed: ClassVar[bool] = False
     """Whether another checkpoint comes later, so that a bad moment can be left out."""
-    made: ClassVar[bool] = False
-    """Whether the place is made when it is needed, by :meth:`make`, and none is kept."""
 
     def next_step(self, after: int) -> int:
         """The first step after ``after`` at which a checkpoint is taken."""
@@ -45,9 +55,21 @@ class Target:
     def check(self, model: nn.Module) -> None:
         """``DomainError`` if this model has no such place."""
 
+
+class MadeTarget(Target, ABC):
+    """Base of the places that are made at the moment of the reset; no checkpoint is kept."""
+
+    @abstractmethod
     def make(self, model: nn.Module, seed: int, step: int) -> tuple[list[Tensor], list[Tensor]]:
-        """Parameters and buffers of the place, copies."""
-        raise NotImplementedError
+        """Parameters and buffers of the place, copies.
+
+        Parameters
+        ----------
+        model : nn.Module
+            The model in training, which is left as it is.
+        seed, step : int
+            That of the resetter, and the number of optimizer steps: key of whatever is drawn.
+        """
 
 
 @dataclass(frozen=True)
@@ -176,7 +198,7 @@ class Cloud(Target):
 
 
 @dataclass(frozen=True)
-class Fresh(Target):
+class Fresh(MadeTarget):
     """A new initialisation, another one at each reset; the optimizer begins afresh.
 
     It is drawn by the ``reset_parameters`` of the modules, from a generator keyed by (seed, step):
@@ -199,7 +221,6 @@ class Fresh(Target):
     """
 
     initialise: Callable[[nn.Module], object] | None = None
-    made: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.initialise is not None and not callable(self.initialise):
@@ -243,7 +264,7 @@ class Fresh(Target):
 
 
 @dataclass(frozen=True)
-class Origin(Target):
+class Origin(MadeTarget):
     """Zero: for ``Partial`` resets that shrink, x to factor x. The buffers stay.
 
     Examples
@@ -251,8 +272,6 @@ class Origin(Target):
     >>> Origin().make(nn.Linear(1, 1, bias=False), seed=0, step=1)
     ([tensor([[0.]])], [])
     """
-
-    made: ClassVar[bool] = True
 
     def make(self, model: nn.Module, seed: int, step: int) -> tuple[list[Tensor], list[Tensor]]:
         """Zeros, and the buffers as they are."""
