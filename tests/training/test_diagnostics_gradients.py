@@ -30,6 +30,7 @@ from resetsgd.training.diagnostics import (
     GradientNoise,
     Probe,
     measuring,
+    passes,
 )
 
 MODELS: dict[str, tuple[Callable[[], nn.Module], Probe]] = {
@@ -76,6 +77,22 @@ def test_what_cannot_be_batched_takes_the_other_way(monkeypatch: pytest.MonkeyPa
         with measuring(build(), held) as context:
             list(context.per_sample_gradients())
         assert len(alone) == times, name
+
+
+def test_gradients_of_samples_of_a_large_network_come_a_few_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, held = perceptron(), probe()
+    with measuring(model, held) as context:
+        (whole,) = context.per_sample_gradients()
+        monkeypatch.setattr(passes, "_MOST", 5 * whole.shape[1])
+        few = list(context.per_sample_gradients())
+        monkeypatch.setattr(passes, "_MOST", 1)
+        single = list(context.per_sample_gradients())
+    assert [len(part) for part in few] == [5, 5, 5, 5, 4]
+    assert [len(part) for part in single] == [1] * 24
+    assert close(torch.cat(few), whole)
+    assert close(torch.cat(single), whole)
 
 
 @pytest.mark.parametrize("name", NAMES)

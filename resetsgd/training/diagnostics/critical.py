@@ -72,8 +72,8 @@ def critical_samples(
     -----
     Cost: for each iteration a forward and a backward pass over the images still unchanged.
 
-    **Source**: Arpit et al. (2017), ICML, section 5 and algorithm 1 (Langevin adversarial sample
-    search), arXiv:1706.05394.
+    **Source**: Arpit et al. (2017), ICML (Langevin adversarial sample search),
+    arXiv:1706.05394; the sign, and the ratio of noise to step, as in code by its first author.
 
     Examples
     --------
@@ -137,7 +137,7 @@ class CriticalSampleRatio(Instrument):
     -----
     Cost: up to ``iterations`` forward and backward passes, and as many forward passes again.
 
-    **Source**: Arpit et al. (2017), ICML, section 5, arXiv:1706.05394.
+    **Source**: Arpit et al. (2017), ICML, arXiv:1706.05394.
 
     Examples
     --------

@@ -50,7 +50,7 @@ class VarianceOfGradients(Instrument):
     one forward and one backward pass; memory of two copies of the images in float64, with a window
     of so many.
 
-    **Source**: Agarwal, D'souza and Hooker (2022), CVPR, equations 2 to 4, arXiv:2008.11600. A
+    **Source**: Agarwal, D'souza and Hooker (2022), CVPR, arXiv:2008.11600. A
     released script sums over all checkpoints and divides by the number of one stage: not here.
 
     Examples
@@ -172,7 +172,7 @@ def complexity_gap(
     complement: one factorisation for all samples, cost (2 m)³ for a class of m, each repeat.
     Accuracy: that of a Cholesky solution in float64, the condition number of H times 1e-16.
 
-    **Source**: Ki, Choi and Chung (2023), ICLR, equations 3 and 5, arXiv:2301.00930.
+    **Source**: Ki, Choi and Chung (2023), ICLR, arXiv:2301.00930.
 
     Examples
     --------

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from resetsgd import domain
 from resetsgd.errors import DomainError
 from resetsgd.training.diagnostics.base import Context, DirectionLike, Instrument
 
@@ -140,6 +141,10 @@ class CleanPriority(Instrument):
     name: ClassVar[str] = "clean_priority"
     needs = ("truth",)
 
+    def __post_init__(self) -> None:
+        if self.classes is not None:
+            domain.integer("classes", self.classes, 2)
+
     def measure(self, context: Context) -> Mapping[str, Any]:
         """As in :class:`Instrument`."""
         probe = context.probe
@@ -202,12 +207,11 @@ class GradientNoise(Instrument):
     Covariances are those of the samples at hand (divided by their number): with t the share of
     wrong ones, all = (1 - t) clean + t wrong + t (1 - t) d d^T, d the difference of the two means.
 
-    Cost: a forward pass, and for each direction one in forward mode; no gradient of a single sample
-    is formed. ``trace`` forms them, in batches of ``batch_size``: as much memory as so many copies
-    of the model.
+    Cost: two forward passes, and for each direction one in forward mode; no gradient of a single
+    sample is formed. ``trace`` forms them, a few at a time where the network is large.
 
     **Source**: the covariance is that of :func:`resetsgd.sgd.drift_diffusion`; the noise scale is
-    that of McCandlish, Kaplan, Amodei et al. (2018), arXiv:1812.06162, equation 2.9.
+    the simple one of McCandlish, Kaplan, Amodei et al. (2018), arXiv:1812.06162.
 
     Examples
     --------

@@ -189,7 +189,7 @@ def turn_over_influence(
     -----
     Cost: two forward passes over the images for each training sample.
 
-    **Source**: Kobayashi, Yokoi, Suzuki and Inui (2020), SustaiNLP, equation 6, arXiv:2012.04207.
+    **Source**: Kobayashi, Yokoi, Suzuki and Inui (2020), SustaiNLP, arXiv:2012.04207.
 
     Examples
     --------

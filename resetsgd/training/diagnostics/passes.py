@@ -25,6 +25,9 @@ __all__ = ["Loss", "Passes", "each", "summed"]
 
 Loss = SampleLoss | Callable[[Tensor, Tensor], Tensor]
 
+_MOST = 2**26
+"""Numbers in the gradients of single samples that are held at once."""
+
 _REFUSALS = (RuntimeError, NotImplementedError, ValueError, AttributeError)
 """What torch raises for an operation without a batching rule or a forward derivative."""
 
@@ -172,11 +175,12 @@ class Passes:
             )
         return outputs
 
-    def chunks(self, probe: Probe | None = None) -> Iterator[Probe]:
-        """Samples, by default all of them, ``batch_size`` at a time."""
+    def chunks(self, probe: Probe | None = None, most: int | None = None) -> Iterator[Probe]:
+        """Samples, by default all of them, so many at a time, and no more than ``batch_size``."""
         probe = self.probe if probe is None else probe
         rows = torch.arange(len(probe), device=probe.images.device)
-        for part in torch.split(rows, self.batch_size):
+        size = self.batch_size if most is None else min(most, self.batch_size)
+        for part in torch.split(rows, size):
             yield probe if len(part) == len(probe) else probe.rows(part)
 
     def gradient(
@@ -222,12 +226,14 @@ class Passes:
             return (self.forward(image[None], parameters)[0] * weight).sum()
 
         batched: Any = vmap(grad(one), in_dims=(None, 0, 0), randomness="error")
-        for part in self.chunks(probe):
+        for part in self.chunks(probe, max(1, _MOST // self.size)):
             weights = self.cotangents(part)
             try:
                 found = batched(self.parameters, part.images, weights)
                 rows = [g.detach().reshape(len(part), -1) for g in found.values()]
                 yield torch.cat(rows, dim=1)
+            except torch.cuda.OutOfMemoryError:
+                raise
             except _REFUSALS:
                 pairs = zip(part.images, weights, strict=True)
                 yield torch.stack([self._alone(*pair) for pair in pairs])
@@ -269,6 +275,8 @@ class Passes:
                 warnings.simplefilter("ignore", DeprecationWarning)
                 found = jvp(lambda p: self.forward(images, p), (self.parameters,), (tangent,))
             return found[1].detach()  # type: ignore[no-any-return]
+        except torch.cuda.OutOfMemoryError:
+            raise
         except _REFUSALS:
             leaves = {name: p.detach().requires_grad_() for name, p in self.parameters.items()}
             outputs = self.forward(images, leaves)

@@ -69,6 +69,8 @@ class Diagnostics:
     generators, the memory of losses. What it cannot shield is state that a model keeps outside its
     parameters and buffers, and what hooks of the user on its modules do when they run.
 
+    Nothing in it communicates: under data parallelism make it on one rank.
+
     Examples
     --------
     >>> import torch
@@ -115,6 +117,7 @@ class Diagnostics:
         self.resetter, self.checkpoint = resetter, checkpoint
         self.every = None if every is None else domain.integer("every", every, 1)
         self.batch_size = domain.integer("batch_size", batch_size, 1)
+        self._digest: str | None = None
         self.steps = 0
         """Optimizer steps so far."""
         self._tables = {name: Table() for name in self.instruments}
@@ -220,11 +223,13 @@ class Diagnostics:
 
     def settings(self) -> dict[str, Any]:
         """What decides what is measured and when, as plain values."""
+        if self._digest is None:  # once: it reads all samples
+            self._digest = self.probe.digest()
         return {
             "instruments": [[name, one.settings()] for name, one in self.instruments.items()],
             "every": self.every,
             "at_resets": self.at_resets,
-            "probe": self.probe.digest(),
+            "probe": self._digest,
         }
 
     def state_dict(self) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from resetsgd.training.diagnostics.base import MOMENTS
 
 __all__ = ["Record", "Table", "read_records"]
 
+# "step", "moment" and the values by name, a row for each measurement
 Record = dict[str, npt.NDArray[Any]]
-"""``"step"``, ``"moment"`` and the values by name, a row for each measurement."""
 
 _RESERVED = ("step", "moment")
 _FORMAT = "diagnostics"
