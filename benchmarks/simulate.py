@@ -155,14 +155,16 @@ def by_hand() -> Callable[[int], float] | None:
 
 
 def ours(paths: int, unit: str = "steps", well: bool = False, **options: Any) -> float:
+    """Units done: paths, or steps that belong to a path, not those of lanes that idle."""
     job = (WELL, -1.0, 1.0, WELL_RESET) if well else (WALK, 1.0, 0.0, RESET)
-    return float(rs.simulate(*job, paths=paths, **{"threads": 1, **options}).info[unit])
+    S = rs.simulate(*job, paths=paths, **{"threads": 1, **options})
+    return float(S.times.sum() / S.info["step"]) if unit == "steps" else float(paths)
 
 
 def bent(paths: int, process: rs.Landscape) -> float:
     S = rs.simulate(process, -1.0, 1.0, WELL_RESET, paths=paths, threads=1, scheme="euler",
                     step=STEP)  # fmt: skip
-    return float(S.info["steps"])
+    return float(S.times.sum() / STEP)
 
 
 def rounds(
@@ -252,12 +254,12 @@ def double_well(count: int, generator: np.random.Generator) -> dict[str, Any]:
     )
     jobs: dict[str, Job] = {
         "ours, plain Euler, the user's drift": lambda: ours(
-            500, well=True, scheme="euler", step=STEP
+            6000, well=True, scheme="euler", step=STEP
         ),
         "ours, J1": lambda: ours(20_000, scheme="euler", step=STEP),
         "ours, drift with a sine and an exponential": lambda: bent(4000, steep),
         "ours, Heun with bridge": lambda: ours(4000, well=True, scheme="heun", step=STEP),
-        "naive numba": lambda: naive(30, well=True),
+        "naive numba": lambda: naive(100, well=True),
         "NumPy, compaction, 3,000 paths": lambda: compacted(3000, generator, well=True),
     }
     result: dict[str, Any] = {
@@ -309,7 +311,7 @@ def two_threads(count: int) -> dict[str, dict[str, float]]:
     jobs = {}
     for name, threads in (("two threads", 2), ("one thread", 1)):
         jobs[f"J2, Euler, {name}"] = lambda n=threads: ours(
-            4000, threads=n, well=True, scheme="euler", step=STEP
+            8000, threads=n, well=True, scheme="euler", step=STEP
         )
     more = table("Two threads, small steps, on the wall's clock", "ns a step",
                  rounds(jobs, count, time.perf_counter))  # fmt: skip

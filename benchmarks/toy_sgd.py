@@ -38,18 +38,18 @@ Job = Callable[[], tuple[float, float]]
 """Does the work; returns how many SGD steps that was and the seconds it took."""
 
 
-def ours(replicas: int, threads: int = 1) -> tuple[float, float]:
+def ours(replicas: int, threads: int = 1, precision: str = "double") -> tuple[float, float]:
     S = rs.simulate_sgd(
         TASK, TARGET, learning_rate=ETA, batch_size=BATCH, protocol=rs.Geometric(PROBABILITY),
-        replicas=replicas, horizon=10**6, threads=threads,
+        replicas=replicas, horizon=10**6, threads=threads, precision=precision,
     )  # fmt: skip
     return float(S.info["steps"]), float(S.info["seconds"])
 
 
-def alone(replicas: int) -> tuple[float, float]:
+def alone(replicas: int, precision: str = "double") -> tuple[float, float]:
     """In the calling thread, everything counted from the call to the result."""
     began = time.thread_time()
-    steps, _ = ours(replicas)
+    steps, _ = ours(replicas, precision=precision)
     return steps, time.thread_time() - began
 
 
@@ -181,6 +181,7 @@ def main() -> None:
     options = parser.parse_args()
     jobs: dict[str, Job] = {
         "ours": lambda: alone(600),
+        "ours, float32": lambda: alone(600, "single"),
         "naive numba": lambda: naive(50_000),
         "NumPy, 2,000 replicas": lambda: numpy_steps(2_000, 5),
         "torch, 2,000 replicas": lambda: torch_steps(2_000, 5),

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
         MissingExtra as MissingExtra,
     )
     from resetsgd.errors import (
+        NoDevice as NoDevice,
+    )
+    from resetsgd.errors import (
         NotConverged as NotConverged,
     )
     from resetsgd.errors import (
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
     from resetsgd.montecarlo.controls import control_variate as control_variate
     from resetsgd.montecarlo.estimate import Estimate as Estimate
     from resetsgd.montecarlo.rare import rare as rare
+    from resetsgd.montecarlo.recording import Record as Record
     from resetsgd.montecarlo.renewal import renewal_sweep as renewal_sweep
     from resetsgd.montecarlo.sampling import sample_stationary as sample_stationary
     from resetsgd.montecarlo.sampling import trajectories as trajectories
@@ -155,6 +159,7 @@ _HOMES = {
     "LogisticTask": "montecarlo.toy_sgd.problems",
     "LossResets": "montecarlo.toy_sgd.options",
     "MissingExtra": "errors",
+    "NoDevice": "errors",
     "NotConverged": "errors",
     "Observed": "passage.observed",
     "Optimum": "passage.optimum",
@@ -168,6 +173,7 @@ _HOMES = {
     "Protocol": "protocols",
     "QuadraticSGD": "processes",
     "RandomWalk": "processes",
+    "Record": "montecarlo.recording",
     "Reaches": "montecarlo.toy_sgd.options",
     "ResetSGDError": "errors",
     "ResetSGDWarning": "errors",

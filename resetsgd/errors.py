@@ -10,6 +10,7 @@ __all__ = [
     "CorruptData",
     "DomainError",
     "MissingExtra",
+    "NoDevice",
     "NotConverged",
     "OutputError",
     "ResetSGDError",
@@ -80,6 +81,23 @@ class MissingExtra(ResetSGDError, ImportError):
 
     def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:
         return type(self), (self.package, self.extra)
+
+
+class NoDevice(ResetSGDError, RuntimeError):
+    """No CUDA device can be used by this process; the text says why.
+
+    Parameters
+    ----------
+    reason : str
+        What was missing.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = " ".join(reason.split())
+        super().__init__(f"no CUDA device to use: {self.reason}; device='cpu' needs none")
+
+    def __reduce__(self) -> tuple[type[NoDevice], tuple[str]]:
+        return type(self), (self.reason,)
 
 
 class ResetSGDWarning(UserWarning):

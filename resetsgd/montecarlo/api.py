@@ -2,41 +2,30 @@
 
 from __future__ import annotations
 
-import math
-import os
+import functools
 import time
-from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 from resetsgd import domain
 from resetsgd.errors import DomainError
-from resetsgd.montecarlo import driver
-from resetsgd.montecarlo.clock import NEVER, clock_of
 from resetsgd.montecarlo.driver import Progress
 from resetsgd.montecarlo.halving import (
     ENOUGH,
     bias_by_coarsening,
     bias_by_halving,
+    mean_and_error,
     warn_of_bias,
 )
 from resetsgd.montecarlo.kernels.outcomes import ARRIVED, CENSORED, RUNNING
-from resetsgd.montecarlo.motions.langevin import SpacePlaces, in_space
-from resetsgd.montecarlo.motions.line import Diffusion
-from resetsgd.montecarlo.motions.places import Places, places_of
+from resetsgd.montecarlo.plan import Plan, planned
+from resetsgd.montecarlo.recording import Record, recorded, shown_of
 from resetsgd.montecarlo.result import Simulated
-from resetsgd.montecarlo.streams import STREAM_VERSION, seed_of
-from resetsgd.montecarlo.table import motion_of
-from resetsgd.montecarlo.tasks import Motion, Paths
-from resetsgd.processes import ColouredNoise, Landscape, Process, StableNoise
-from resetsgd.processes.langevin import Langevin
-from resetsgd.protocols import Poisson, Protocol
+from resetsgd.montecarlo.streaming import moments
+from resetsgd.montecarlo.tasks import Paths
+from resetsgd.processes import Process
+from resetsgd.protocols import Protocol
 
 __all__ = ["Simulated", "simulate"]
-
-MOST_PATHS = 2**40
-"""Bound of the number of paths and of their numbers: far beyond any memory, safe in every sum."""
 
 
 def simulate(
@@ -48,6 +37,7 @@ def simulate(
     paths: int | range,
     reset_to: Any = None,
     reset_weights: Any = None,
+    partial: float | None = None,
     wall: float | None = None,
     horizon: float | None = None,
     step: float | None = None,
@@ -55,7 +45,9 @@ def simulate(
     scheme: str | None = None,
     bias: str | None = None,
     precision: str | None = None,
+    record: Record | None = None,
     threads: int | None = None,
+    device: str = "cpu",
     budget: int = 10**11,
     progress: Progress | None = None,
 ) -> Simulated:
@@ -82,6 +74,10 @@ def simulate(
         of which is drawn anew at each reset. Default: start.
     reset_weights : sequence, optional
         Weights of several positions. Default: all equal.
+    partial : float, optional
+        Partial resets: each leads from x to reset_to + partial (x - reset_to), and multiplies the
+        velocity, where there is one. In [0, 1). (``Poisson(rate, partial=...)`` leads toward the
+        target instead.)
     wall : float, optional
         A reflecting wall on the other side of the start than the target.
     horizon : float, optional
@@ -91,7 +87,7 @@ def simulate(
         Longest time step. The default is given below.
     seed : int
         From 0 to 2**64 - 1.
-    scheme : {"bridge", "exact", "heun", "euler"}, optional
+    scheme : {"bridge", "exact", "heun", "milstein", "euler"}, optional
         Given below; the default is the first that the process has.
     bias : {"halving", "ignored"}, optional
         What to do about the error that the time step makes: "halving" simulates once more with
@@ -100,8 +96,14 @@ def simulate(
     precision : {"double", "single"}, optional
         How the positions of a :class:`~resetsgd.Langevin` process are kept; "single" takes two
         thirds of the time.
+    record : Record, optional
+        Which paths to record, and when: ``rs.Record(0.1, paths=3)``. They come back as the result's
+        ``record``, with ``times`` and ``positions``; nothing else changes by it.
     threads : int, optional
         At least 1; default: as many as there are processors for this process.
+    device : {"cpu", "cuda"}
+        Where paths are moved. "cuda" needs a CUDA device, its driver and numba's compiler for it
+        (the package numba-cuda), and takes the one-dimensional diffusions; see the notes.
     budget : int
         Bound of the number of steps of all paths together.
     progress : callable, optional
@@ -122,6 +124,8 @@ def simulate(
         needed and missing, or no path at all arrived before it.
     NotConverged
         If the budget is spent before all paths have arrived.
+    NoDevice
+        If there is no CUDA device to use.
 
     Warns
     -----
@@ -143,12 +147,20 @@ def simulate(
         The same with the drift averaged over both ends of the step: weak order two. Default for
         drifts that depend on the position. Default step: 0.03 over the rms slope of the drift where
         paths spend their time, at most 0.018 over the mean slope there, L²/50 D, a quarter of the
-        mean time between resets and a hundredth of 1/r(x). Noise that depends on the position is
+        mean time between resets and 0.03 of 1/r(x). Noise that depends on the position is
         made constant first, by the coordinate (:mod:`resetsgd.montecarlo.lamperti`); plain Euler
         steps are then as good as Milstein's.
     ``"exact"``
         For :class:`~resetsgd.DriftDiffusion` to a point. No steps: each stretch between resets
-        takes one draw of the reset-free passage time (inverse Gaussian).
+        takes one draw of the reset-free passage time (inverse Gaussian). For
+        :class:`~resetsgd.OrnsteinUhlenbeck`: steps of any length with the exact law of their ends;
+        the crossing probability is exact too for a target at the center, and of higher than second
+        order in stiffness times step elsewhere (default there: 0.1). For
+        :class:`~resetsgd.Bessel` from inside a target, in one dimension or more: from sphere to
+        sphere without steps, exact to a millionth of the radius.
+    ``"milstein"``
+        For a :class:`~resetsgd.Landscape` with D(x), in its own coordinate: strong order one, weak
+        order one. (The default scheme, in the coordinate of unit noise, has weak order two.)
     ``"euler"``
         Plain Euler steps, where a path arrives at the end of the first step that ends on or beyond
         the target. **Biased**: for L = D = 1, v = 0 and rate 2.5 the mean is 17 % too long at a
@@ -158,15 +170,26 @@ def simulate(
     An interval is left within one step through either end with the sum of both probabilities; the
     default step keeps the chance that both ends matter below 1e-6.
 
-    **Bias of the default step**: where the drift depends on the position, from 10^5 paths on, in
-    one dimension, the simulation is repeated with eight times the step (an eighth of the work). The
-    difference of the means over 8² - 1, for weak order two, is the expected bias, ``info["bias"]``
-    (its standard error is ``info["bias_stderr"]``). A drift with kinks has a lower order, and then
-    a larger bias than that.
+    **Bias of the default step**: where the drift depends on the position, from 10^5 paths on, the
+    simulation is repeated with eight times the step (an eighth of the work). The difference of the
+    means over 8^p - 1 is the expected bias, ``info["bias"]`` (its standard error is
+    ``info["bias_stderr"]``). The weak order p is taken as 2 for "heun" in one dimension and smooth
+    drifts, 1.5 for drifts with kinks or jumps and for coloured noise, 1 for "bridge" and in many
+    dimensions, 1/exponent for stable noise; a lower order than that has a larger bias.
 
     **Reproducibility**: the result is a function of the arguments other than ``threads``,
     ``budget`` and ``progress``, bit for bit, and path k has the same result in every simulation
     that contains it; see :mod:`resetsgd.montecarlo.streams`.
+
+    **On a CUDA device** each path has the random numbers it has on the CPU and does the same with
+    them, one path to a thread. Products are fused and logarithms rounded otherwise there: times
+    agree to the digits of float32 noise and resets are the same, but for the rare path that
+    rounding sends another way. The processes are :class:`~resetsgd.DriftDiffusion`,
+    :class:`~resetsgd.OrnsteinUhlenbeck`, :class:`~resetsgd.LinearTrap`, :class:`~resetsgd.Bessel`
+    and :class:`~resetsgd.Landscape`, with all protocols, targets and schemes but "milstein"; a
+    user's function is compiled once more. Some 10^5 threads move at once, each slower than a
+    processor's, and compiling takes seconds in each process: it is for many paths. The budget is
+    looked at, and Ctrl-C heard, between launches of 8192 steps a thread.
 
     **Accuracy**: for constant drift to a point ``"bridge"`` and ``"exact"`` sample the exact law up
     to rounding and the resolution of 52-bit uniforms. Elsewhere the noise is float32 (6e-8, to 6.6
@@ -189,141 +212,62 @@ def simulate(
     True
     """
     began = time.perf_counter()
-    places = _places(process, start, target, reset_to, reset_weights, wall, precision)
-    motion = motion_of(process, places)
-    clock = clock_of(protocol)
-    if clock.partial is not None and places.interval:
-        raise DomainError("partial", clock.partial, "None for a target with two ends")
-    if clock.partial is not None and callable(getattr(process, "diffusivity", None)):
-        raise DomainError("partial", clock.partial, "None where the diffusivity is a function")
-    if isinstance(process, Landscape) and process.rate is not None:
-        clock = _with_rate(process, protocol, clock)
-    chosen = motion.schemes[0]
-    if scheme is not None:
-        chosen = domain.choice("scheme", scheme, motion.schemes)
-    limit = math.inf if horizon is None else domain.single("horizon", horizon, domain.positive)
-    never = clock is NEVER and getattr(motion, "rate", None) is None
-    if math.isinf(limit) and never and not motion.arrives:
-        raise DomainError(
-            "horizon", horizon, "a positive time: without resets the mean passage time is infinite"
-        )
-    given = None if step is None else domain.single("step", step, domain.positive)
-    length = motion.step(chosen, given, clock, limit)
-    first, count = _paths(paths)
-    workers = _processors() if threads is None else domain.integer("threads", threads, 1, 1024)
-    most = domain.integer("budget", budget, 1)
+    plan = planned(
+        process, start, target, protocol, paths=paths, reset_to=reset_to,
+        reset_weights=reset_weights, partial=partial, wall=wall, horizon=horizon, step=step,
+        seed=seed, scheme=scheme, precision=precision, threads=threads, device=device,
+        budget=budget,
+    )  # fmt: skip
     if bias is not None:
         domain.choice("bias", bias, ("halving", "ignored"))
 
-    def run(with_step: float | None, told: Progress | None) -> tuple[Paths, bool]:
-        task = motion.task(chosen, with_step, clock, limit, seed_of(seed))
-        return driver.run(
-            task, first=first, count=count, threads=workers, budget=most, progress=told
-        )
+    shown = None if record is None else shown_of(plan, record)
 
-    done, interrupted = run(length, progress)
-    kept = done.outcomes != RUNNING
-    arrived = done.outcomes == ARRIVED
-    if not arrived.any():
-        raise DomainError(
-            "horizon", horizon, f"long enough for an arrival: none of {count} paths had arrived"
-        )
-    if not kept.all():
-        done.times, done.outcomes = done.times[kept], done.outcomes[kept]
-        done.resets, done.sides = done.resets[kept], done.sides[kept]
+    length, limit = plan.step, plan.horizon
+    done, interrupted = plan.run(length, plan.first, plan.count, progress)
+    if not (done.outcomes == ARRIVED).any():
+        allowed = f"long enough for an arrival: none of {plan.count} paths had arrived"
+        raise DomainError("horizon", horizon, allowed)
+    if interrupted:
+        kept = done.outcomes != RUNNING
+        done.times, done.outcomes, done.resets = (
+            done.times[kept], done.outcomes[kept], done.resets[kept]
+        )  # fmt: skip
+        done.sides = done.sides[kept] if done.sides.size else done.sides
     bound = None
     if bias == "halving" and not interrupted:
-        bound = bias_by_halving(done, length, limit, lambda half: run(half, None)[0])
+        bound = bias_by_halving(done, length, limit, functools.partial(moments, plan, plan.count))
     shift: tuple[float | None, float | None] = None, None
-    if bias is None and step is None and count >= ENOUGH and not interrupted:
-        shift = _expected_bias(motion, chosen, length, done, lambda coarse: run(coarse, None)[0])
-    info: dict[str, Any] = {
-        "process": repr(process),
-        "protocol": repr(protocol),
-        **places.told(),
-        "scheme": chosen,
-        "step": length,
+    if bias is None and step is None and plan.count >= ENOUGH and not interrupted:
+        shift = _expected_bias(plan, done)
+    info = {
+        **plan.told(),
         "steps": done.steps,
         "bias": shift[0],
         "bias_stderr": shift[1],
-        "first": first,
-        "paths": int(kept.sum()),
-        "horizon": None if math.isinf(limit) else limit,
-        "seed": int(seed),
-        "stream_version": STREAM_VERSION,
-        "threads": workers,
+        "paths": done.times.size,
         "interrupted": interrupted,
-        "deterministic": _deterministic(process, protocol, places),
         "seconds": time.perf_counter() - began,
     }
-    sides = done.sides if places.interval else None
-    return Simulated(done.times, done.outcomes == CENSORED, done.resets, info, sides, bound)
+    sides = done.sides if plan.places.interval else None
+    seen = None
+    if record is not None and shown is not None and not interrupted:
+        ends = done.times[shown.start - plan.first : shown.stop - plan.first]
+        seen = recorded(plan, record, shown, ends)
+    return Simulated(done.times, done.outcomes == CENSORED, done.resets, info, sides, bound, seen)
 
 
-def _expected_bias(
-    motion: Motion, scheme: str, step: float | None, done: Paths, again: Callable[[float], Paths]
-) -> tuple[float | None, float | None]:
+def _expected_bias(plan: Plan, done: Paths) -> tuple[float | None, float | None]:
     """Error of the mean by the time step, known how well; with a warning where it matters."""
-    if step is None or not isinstance(motion, Diffusion):
+    coarser = plan.coarser()
+    if coarser is None:
         return None, None
-    coarser = motion.coarser(scheme, step)
-    found = None if coarser is None else bias_by_coarsening(done, step, *coarser, again)
+    coarse, order = coarser
+    assert plan.step is not None
+    here = mean_and_error(done.times)
+    again = functools.partial(moments, plan, plan.count)
+    found = bias_by_coarsening(here, plan.step, coarse, order, again)
     if found is None:
         return None, None
-    warn_of_bias(*found, float(np.std(done.times)) / math.sqrt(done.times.size), step)
+    warn_of_bias(*found, here[1], plan.step)
     return found
-
-
-def _places(
-    process: Process, start: Any, target: Any, reset_to: Any, weights: Any, wall: Any,
-    precision: str | None,
-) -> Places | SpacePlaces:  # fmt: skip
-    """Where paths start, end and are put back."""
-    if isinstance(process, Langevin):
-        if wall is not None:
-            raise DomainError("wall", wall, "None in many dimensions")
-        single = domain.choice("precision", precision or "double", ("double", "single"))
-        return in_space(process, start, target, reset_to, weights, single=single == "single")
-    if precision is not None:
-        raise DomainError("precision", precision, "None: it is for Langevin processes")
-    if reset_to is None and isinstance(process, Landscape):
-        reset_to = process.reset_to
-    return places_of(start, target, reset_to, weights, wall)
-
-
-def _with_rate(process: Landscape, protocol: Protocol | None, clock: Any) -> Any:
-    """A landscape's own resets beside a protocol: a constant rate adds to a Poisson one."""
-    if clock is not NEVER and not isinstance(protocol, Poisson):
-        raise DomainError("protocol", protocol, "None or Poisson for a landscape with a rate")
-    if callable(process.rate) or not process.rate:
-        return clock
-    total = float(process.rate) + (0.0 if clock is NEVER else 1.0 / clock.mean)
-    return clock_of(Poisson(total))
-
-
-def _deterministic(
-    process: Process, protocol: Protocol | None, places: Places | SpacePlaces
-) -> str | None:
-    """What gives the answer without simulation; None for resets to a cloud, as no call is short."""
-    if isinstance(places, SpacePlaces) or places.back.shape[1] > 1:
-        return None
-    if isinstance(process, (ColouredNoise, StableNoise)):
-        return None
-    under = "" if protocol is None else ".under(protocol)"
-    return f"resetsgd.first_passage(process, start, target){under}"
-
-
-def _paths(paths: int | range) -> tuple[int, int]:
-    """First path number and how many."""
-    if not isinstance(paths, range):
-        return 0, domain.integer("paths", paths, 1, MOST_PATHS)
-    if paths.step != 1 or len(paths) == 0 or paths.start < 0 or paths.stop > MOST_PATHS:
-        raise DomainError("paths", paths, f"a nonempty range of step 1 within 0 ... {MOST_PATHS}")
-    return paths.start, len(paths)
-
-
-def _processors() -> int:
-    """Processors this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

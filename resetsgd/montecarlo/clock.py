@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from resetsgd import domain
-from resetsgd.domain import Array
+from resetsgd.domain import Array, RealLike
 from resetsgd.errors import DomainError
 from resetsgd.montecarlo.kernels import clocks
 from resetsgd.protocols import (
@@ -51,7 +51,9 @@ class Clock:
     lost : tuple of (float, ndarray)
         The time a reset takes: a number, or NaN and a table.
     partial : float or None
-        Factor of a partial reset.
+        Factor of a partial reset toward the target.
+    kept : float
+        Share of the way from the reset position that a reset leaves.
     look_first : bool
         Whether an arrival at the very time of a reset counts, in discrete time.
     """
@@ -63,6 +65,7 @@ class Clock:
     table: Array = field(default_factory=lambda: NO_TABLE)
     lost: tuple[float, Array] = (0.0, NO_TABLE)
     partial: float | None = None
+    kept: float = 0.0
     look_first: bool = False
 
     @property
@@ -72,11 +75,30 @@ class Clock:
         fixed = self.lost[0]
         kind = 2.0 if math.isnan(fixed) else float(fixed > 0.0)
         factor = -1.0 if self.partial is None else self.partial
-        numbers[:6] = self.code, self.a, self.b, kind, 0.0 if math.isnan(fixed) else fixed, factor
+        overhead = 0.0 if math.isnan(fixed) else fixed
+        numbers[:7] = self.code, self.a, self.b, kind, overhead, factor, self.kept
         return numbers
+
+    @property
+    def full(self) -> bool:
+        """Whether a reset forgets where the path was."""
+        return self.partial is None and self.kept == 0.0
+
+    def keeping(self, partial: RealLike | None) -> Clock:
+        """The same with resets that leave a share of the way from the reset position."""
+        if partial is None:
+            return self
+        if self.partial is not None:
+            raise DomainError("partial", partial, "None: the protocol has its own")
+        kept = domain.single("partial", partial, _below_one)
+        return replace(self, kept=kept)
 
 
 NEVER = Clock(clocks.NEVER)
+
+
+def _below_one(name: str, value: RealLike) -> Any:
+    return domain.within(name, value, 0.0, 1.0, open_high=True)
 
 
 def _poisson(protocol: Poisson) -> Clock:

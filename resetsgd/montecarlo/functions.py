@@ -23,10 +23,10 @@ from numba.extending import is_jitted
 from resetsgd.domain import Array
 from resetsgd.errors import DomainError
 from resetsgd.montecarlo.kernels import elementary
-from resetsgd.montecarlo.kernels.compiling import BLOCK, address_of, settings
+from resetsgd.montecarlo.kernels.compiling import BLOCK, address_of, helper, inlined, settings
 from resetsgd.montecarlo.kernels.drifts import evaluate
 
-__all__ = ["Block", "builtin", "compiled", "seen_by", "vectorised"]
+__all__ = ["Block", "builtin", "compiled", "of_arrays", "seen_by", "vectorised"]
 
 NO_NUMBERS: Array = np.zeros(1)
 
@@ -41,11 +41,12 @@ _SPACING = 2.0**-17
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """A block function, the numbers it gets and what keeps it alive."""
+    """A block function, the numbers it gets, what keeps it alive and what it was made of."""
 
     address: Any
     parameters: Array
     owner: Any = None
+    source: tuple[Any, ...] = ()
 
     def __call__(self, x: Array, rows: int = 1) -> Array:
         """Its values at positions; of shape (rows, len(x)) for more than one row."""
@@ -226,27 +227,55 @@ def compiled(
     if settings.DISABLE_JIT:
         return Block(_interpreted(function, kind), parameters, function)
     try:
-        made = _compile(function, seen_by(function), kind, single)
+        source = function, seen_by(function), kind, single
+        made = _compile(*source)
     except NumbaError as error:
         raise DomainError(name, function, f"a function that numba can compile: {_reason(error)}") \
             from None  # fmt: skip
-    return Block(made.address, parameters, made)
+    return Block(made.address, parameters, made, source)
 
 
 @lru_cache(maxsize=64)
 def _compile(function: Any, seen: Any, kind: str, single: bool) -> Any:
     """The C function; remembered for as long as what the function sees around it is the same."""
-    f = vectorised(function, single)
+    write = _written(vectorised(function, single), kind, carray)
+    return numba.cfunc(BLOCK, error_model="numpy")(write)
+
+
+def of_arrays(block: Block) -> Any:
+    """A block function as a compiled function f(x, out, n, p) of arrays, for other processors.
+
+    The same object for the same function, as long as what it sees around it is the same.
+    """
+    if settings.DISABLE_JIT:
+        return block.address
+    return _of_arrays(*(block.source or (block.owner.__wrapped__, None, "", False)))
+
+
+@lru_cache(maxsize=64)
+def _of_arrays(function: Any, seen: Any, kind: str, single: bool) -> Any:
+    if kind:
+        function = _written(vectorised(function, single), kind, _as_given)
+    return helper(function)
+
+
+@inlined
+def _as_given(array: Any, shape: Any) -> Any:
+    return array
+
+
+def _written(f: Any, kind: str, view: Any) -> Any:
+    """The source of a block function; ``view`` makes an array of the given shape of an argument."""
     if kind == "value":
 
         def write(x: Any, out: Any, n: int, p: Any) -> None:
-            xs, values = carray(x, (n,)), carray(out, (n,))
+            xs, values = view(x, (n,)), view(out, (n,))
             for i in range(n):
                 values[i] = f(xs[i])
     elif kind == "downhill":
 
         def write(x: Any, out: Any, n: int, p: Any) -> None:
-            xs, values = carray(x, (n,)), carray(out, (n,))
+            xs, values = view(x, (n,)), view(out, (n,))
             least = p[0]
             for i in range(n):
                 size = abs(xs[i]) * _SPACING
@@ -256,7 +285,7 @@ def _compile(function: Any, seen: Any, kind: str, single: bool) -> Any:
     else:
 
         def write(x: Any, out: Any, n: int, p: Any) -> None:
-            xs, values = carray(x, (n,)), carray(out, (2 * n,))
+            xs, values = view(x, (n,)), view(out, (2 * n,))
             least = p[0]
             for i in range(n):
                 size = abs(xs[i]) * _SPACING
@@ -265,7 +294,7 @@ def _compile(function: Any, seen: Any, kind: str, single: bool) -> Any:
                 values[i] = math.sqrt(2.0 * f(xs[i]))
                 values[n + i] = (f(right) - f(left)) / (right - left)
 
-    return numba.cfunc(BLOCK, error_model="numpy")(write)
+    return write
 
 
 def _interpreted(f: Any, kind: str) -> Any:

@@ -6,12 +6,12 @@ import math
 import warnings
 from collections.abc import Callable
 
-import numpy as np
-
+from resetsgd.domain import Array
 from resetsgd.errors import DomainError, NotConverged, ResetSGDWarning
 from resetsgd.montecarlo.tasks import Paths
+from resetsgd.passage.sums import squares
 
-__all__ = ["ENOUGH", "bias_by_coarsening", "bias_by_halving", "warn_of_bias"]
+__all__ = ["ENOUGH", "bias_by_coarsening", "bias_by_halving", "mean_and_error", "warn_of_bias"]
 
 ENOUGH = 100_000
 """Paths from which the bias of the default step is looked at: before, chance hides it."""
@@ -23,8 +23,13 @@ CERTAIN = 4.0
 """Standard errors of the bias beyond which it is told from chance."""
 
 
+def mean_and_error(times: Array) -> tuple[float, float]:
+    """Mean of the times and its standard error, without arrays as long as theirs."""
+    return float(times.mean()), math.sqrt(squares(times)) / times.size
+
+
 def bias_by_halving(
-    done: Paths, step: float | None, horizon: float, again: Callable[[float], Paths]
+    done: Paths, step: float | None, horizon: float, again: Callable[[float], tuple[float, float]]
 ) -> float:
     """Bound on the error of the (restricted) mean that the time step makes.
 
@@ -37,7 +42,7 @@ def bias_by_halving(
     horizon : float
         Of both, may be infinite.
     again : callable
-        The same simulation with the step that it is given.
+        Mean and standard error of the same simulation with the step that it is given.
 
     Returns
     -------
@@ -48,30 +53,30 @@ def bias_by_halving(
     """
     if step is None:
         return 0.0
-    half = again(0.5 * step)
-    gap = abs(float(done.times.mean()) - float(half.times.mean()))
-    spread = math.hypot(
-        float(np.std(done.times)) / math.sqrt(done.times.size),
-        float(np.std(half.times)) / math.sqrt(half.times.size),
-    )
-    return 2.0 * (gap + 3.0 * spread)
+    mean, error = mean_and_error(done.times)
+    other, more = again(0.5 * step)
+    return 2.0 * (abs(mean - other) + 3.0 * math.hypot(error, more))
 
 
 def bias_by_coarsening(
-    done: Paths, step: float, coarse: float, order: float, again: Callable[[float], Paths]
+    done: tuple[float, float],
+    step: float,
+    coarse: float,
+    order: float,
+    again: Callable[[float], tuple[float, float]],
 ) -> tuple[float, float] | None:
     """Estimate of the error of the (restricted) mean that the time step makes.
 
     Parameters
     ----------
-    done : Paths
-        The simulation with the step.
+    done : tuple of float
+        Mean and standard error of the simulation with the step.
     step, coarse : float
         The step, and the longer one to compare with.
     order : float
         Weak order of the scheme.
     again : callable
-        The same simulation with the step that it is given.
+        Mean and standard error of the same simulation with the step that it is given.
 
     Returns
     -------
@@ -91,10 +96,8 @@ def bias_by_coarsening(
         other = again(coarse)
     except (DomainError, NotConverged):
         return None
-    error = math.hypot(*(float(np.std(r.times)) / math.sqrt(r.times.size) for r in (done, other)))
-    gap = float(other.times.mean()) - float(done.times.mean())
     larger = (coarse / step) ** order - 1.0
-    return gap / larger, error / larger
+    return (other[0] - done[0]) / larger, math.hypot(done[1], other[1]) / larger
 
 
 def warn_of_bias(bias: float, stderr: float, error: float, step: float) -> None:
@@ -103,8 +106,8 @@ def warn_of_bias(bias: float, stderr: float, error: float, step: float) -> None:
         return
     warnings.warn(
         f"the time step {step:.3g} shifts the mean by about {bias:.2g}, which is"
-        f" {abs(bias) / error:.2g} of its standard error {error:.2g}: give a shorter step="
-        ' (the shift falls with its square), or bias="halving" for a bound of it',
+        f" {abs(bias) / error:.2g} of its standard error {error:.2g}: give a shorter step=,"
+        ' or bias="halving" for a bound of the shift',
         ResetSGDWarning,
         stacklevel=4,
     )

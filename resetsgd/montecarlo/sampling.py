@@ -13,10 +13,12 @@ from resetsgd import domain
 from resetsgd.domain import Array, RealLike
 from resetsgd.errors import DomainError
 from resetsgd.montecarlo import driver
-from resetsgd.montecarlo.api import _paths, _processors
 from resetsgd.montecarlo.clock import clock_of
+from resetsgd.montecarlo.kernels.outcomes import ARRIVED
 from resetsgd.montecarlo.kernels.space_state import LOOK_AT_STEPS, LOOK_AT_TIMES, Looks
 from resetsgd.montecarlo.motions.langevin import InSpace, Written, in_space
+from resetsgd.montecarlo.plan import path_numbers, processors
+from resetsgd.montecarlo.recording import MOST_NUMBERS, Trajectories, components
 from resetsgd.montecarlo.space import points
 from resetsgd.montecarlo.streams import seed_of
 from resetsgd.montecarlo.targets import Target
@@ -25,28 +27,6 @@ from resetsgd.processes.langevin import Langevin
 from resetsgd.protocols import Protocol
 
 __all__ = ["StationarySample", "Trajectories", "sample_stationary", "trajectories"]
-
-MOST_NUMBERS = 2**28
-"""Bound of the numbers that are kept: 2 GiB."""
-
-
-@dataclass(frozen=True)
-class Trajectories:
-    """Recorded paths; made by :func:`trajectories`.
-
-    Attributes
-    ----------
-    times : ndarray, shape (paths, records)
-        NaN after a path's last record.
-    positions : ndarray, shape (paths, records, coordinates)
-    end_times, arrived : ndarray, shape (paths,)
-        When each path ended, and whether it had arrived.
-    """
-
-    times: Array
-    positions: Array
-    end_times: Array
-    arrived: npt.NDArray[np.bool_]
 
 
 def trajectories(
@@ -72,7 +52,8 @@ def trajectories(
     """Record positions of chosen paths of a simulation.
 
     Path k is, to the last bit, path k of :func:`resetsgd.simulate` with the same arguments:
-    recording it changes nothing.
+    recording it changes nothing. For other processes, and at given times instead of steps, give
+    ``record=`` to ``simulate``.
 
     Parameters
     ----------
@@ -111,8 +92,8 @@ def trajectories(
     places = in_space(process, start, target, reset_to, reset_weights, single=single)
     if target is None and horizon is None:
         raise DomainError("horizon", horizon, "a positive time: there is no target")
-    first, count = _paths(paths)
-    which = _coordinates(coordinates, process.dimension)
+    first, count = path_numbers(paths)
+    which = components(coordinates, process.dimension)
     most = domain.integer("records", records, 1)
     _check_size(count * most * (1 + len(which)))
     looks = Looks(
@@ -134,7 +115,10 @@ def trajectories(
         budget=domain.integer("budget", budget, 1),
     )  # fmt: skip
     looked = written.looked
-    return Trajectories(looked[:, :, 0], looked[:, :, 1:], done.times, done.outcomes == 1)
+    return Trajectories(
+        looked[:, :, 0], looked[:, :, 1:], done.times, done.outcomes == ARRIVED,
+        range(first, first + count),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -223,6 +207,7 @@ def sample_stationary(
     bins: int = 0,
     bounds: Any = None,
     keep: bool = True,
+    partial: float | None = None,
     reset_weights: Any = None,
     step: float | None = None,
     seed: int = 0,
@@ -262,6 +247,9 @@ def sample_stationary(
     keep : bool, default True
         Keep the positions; without them memory does not grow with the number of paths times
         samples.
+    partial : float, optional
+        Partial resets, as in :func:`resetsgd.stationary`: each leads from x to
+        reset_to + partial (x - reset_to). In [0, 1).
     reset_weights, step, seed, scheme, precision, threads, budget
         As in :func:`resetsgd.simulate`.
 
@@ -297,8 +285,8 @@ def sample_stationary(
     late = domain.single("after", after, domain.positive)
     gap = late if every is None else domain.single("every", every, domain.positive)
     count_looks = domain.integer("samples", samples, 1)
-    first, count = _paths(paths)
-    which = _coordinates(coordinates, moving.dimension)
+    first, count = path_numbers(paths)
+    which = components(coordinates, moving.dimension)
     cells = domain.integer("bins", bins, 0, 2**20)
     low, width, edges = _cells(cells, bounds, len(which))
     if not keep and not cells:
@@ -311,6 +299,9 @@ def sample_stationary(
     if scheme is not None:
         chosen = domain.choice("scheme", scheme, motion.schemes)
     clock = clock_of(protocol)
+    if clock.partial is not None and partial is None:  # there is no other place to go to
+        clock, partial = replace(clock, partial=None), clock.partial
+    clock = clock.keeping(partial)
     given = None if step is None else domain.single("step", step, domain.positive)
     length = motion.step(chosen, given, clock, math.inf)
     task = motion.task(chosen, length, clock, math.inf, seed_of(seed))
@@ -360,13 +351,6 @@ def _langevin_only(process: Any) -> None:
         raise DomainError("process", process, "a Langevin process")
 
 
-def _coordinates(coordinates: Any, dimension: int) -> npt.NDArray[np.int64]:
-    if coordinates is None:
-        return np.arange(dimension, dtype=np.int64)
-    which = [domain.integer("coordinates", i, 0, dimension - 1) for i in np.atleast_1d(coordinates)]
-    return np.array(which, dtype=np.int64)
-
-
 def _cells(bins: int, bounds: Any, count: int) -> tuple[Array, Array, Array | None]:
     """Left ends and widths of the histograms' cells, and their edges."""
     if not bins:
@@ -387,4 +371,4 @@ def _check_size(numbers: int) -> None:
 
 
 def _workers(threads: RealLike | None) -> int:
-    return _processors() if threads is None else domain.integer("threads", threads, 1, 1024)
+    return processors() if threads is None else domain.integer("threads", threads, 1, 1024)

@@ -80,6 +80,8 @@ def mover_of(
         np.zeros((1, 1), dtype) if covariance is None else np.array(covariance, dtype, order="C"),
         0.0 if process.friction is None else process.friction,
         scheme == "heun" and process.friction is None,
+        1.0 if process.drift is not None else -1.0,
+        0.0 if process.correlation_time is None else process.correlation_time,
     )
     return mover, owners
 
@@ -89,11 +91,9 @@ def _compiled_drift(process: Langevin, dtype: Any, at: Array) -> RowFunction:
     if process.drift is not None:
         return compiled("drift", process.drift, d, dtype, at=at, outputs=d)
     if process.gradient is not None:
-        return compiled("gradient", process.gradient, d, dtype, at=at, outputs=d, sign=-1.0)
+        return compiled("gradient", process.gradient, d, dtype, at=at, outputs=d)
     assert process.potential is not None
-    return compiled(
-        "potential", process.potential, d, dtype, at=at, outputs=d, sign=-1.0, differences=True
-    )
+    return compiled("potential", process.potential, d, dtype, at=at, outputs=d, differences=True)
 
 
 def aim_of(
@@ -101,7 +101,7 @@ def aim_of(
 ) -> tuple[Aim, list[RowFunction]]:
     """The target as the kernel reads it; refuses places to start from that are on it."""
     d = process.dimension
-    none, bridge = np.zeros(1), scheme != "euler" and process.friction is None
+    none, bridge = np.zeros(1), scheme != "euler" and process.kind == "overdamped"
     if target is None:
         empty = np.zeros(d, dtype)
         return Aim(codes.NOTHING, _nowhere(), none, empty, 0.0, 0.0, 1.0, False), []
@@ -211,6 +211,8 @@ def default_step(process: Langevin, target: Target | None, places: Array, heun: 
     limits = [share / stiffness] if stiffness > 0.0 else []
     if process.friction is not None:
         limits.append(0.1 / process.friction)
+    if process.correlation_time is not None:
+        limits.append(0.05 * process.correlation_time)
     widest = _largest_diffusivity(process, places)
     if target is not None and target.kind not in ("level", "predicate"):
         gap = float(np.min(distances(process, target, places)))

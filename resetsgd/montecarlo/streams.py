@@ -22,11 +22,14 @@ from resetsgd.montecarlo.kernels import fill, lanes
 
 __all__ = ["PURPOSES", "STREAM_VERSION", "exponentials", "normals", "seed_of", "uniforms"]
 
-STREAM_VERSION = 2
+STREAM_VERSION = 3
 """Raised whenever the same seed gives other bits than before; stored with each simulation."""
 
-PURPOSES = {"motion": lanes.MOTION, "events": lanes.EVENTS, "free": lanes.FREE}
-"""What streams are drawn for: the kernels use the first two, ``free`` is nobody's."""
+PURPOSES = {
+    "motion": lanes.MOTION, "events": lanes.EVENTS, "record": lanes.RECORD, "free": lanes.FREE,
+}  # fmt: skip
+"""What streams are drawn for: the kernels use the first two, recording the third, ``free`` is
+nobody's."""
 
 
 def seed_of(seed: int) -> int:

@@ -13,7 +13,8 @@ import numpy as np
 from resetsgd import domain
 from resetsgd.domain import Array
 from resetsgd.errors import DomainError
-from resetsgd.montecarlo.api import _paths, simulate
+from resetsgd.montecarlo.api import simulate
+from resetsgd.montecarlo.plan import path_numbers
 from resetsgd.protocols import Poisson, Protocol
 
 __all__ = ["Sweep", "SweepBest", "sweep"]
@@ -247,7 +248,7 @@ def sweep(
         if key in options:
             raise DomainError(key, options[key], "left out in a sweep")
     members = [protocol(**{protocol.parameter: float(value), **others}) for value in grid]
-    first, count = _paths(paths)
+    first, count = path_numbers(paths)
     if count < 2:
         raise DomainError("paths", paths, "at least 2")
     horizon = options.get("horizon")

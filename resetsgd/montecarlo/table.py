@@ -14,9 +14,12 @@ from typing import Any
 from resetsgd.errors import DomainError
 from resetsgd.montecarlo.motions import events, line
 from resetsgd.montecarlo.motions.drift_diffusion import drift_diffusion
+from resetsgd.montecarlo.motions.landscape import landscape
 from resetsgd.montecarlo.motions.langevin import SpacePlaces, langevin
 from resetsgd.montecarlo.motions.noises import driven
 from resetsgd.montecarlo.motions.places import Places
+from resetsgd.montecarlo.motions.spheres import bessel
+from resetsgd.montecarlo.motions.trapped import ornstein_uhlenbeck
 from resetsgd.montecarlo.tasks import Motion
 from resetsgd.processes import (
     Bessel,
@@ -36,10 +39,10 @@ __all__ = ["PROCESSES", "motion_of"]
 
 PROCESSES: dict[type, Callable[[Any, Any], Motion]] = {
     DriftDiffusion: drift_diffusion,
-    Landscape: line.landscape,
-    OrnsteinUhlenbeck: line.ornstein_uhlenbeck,
+    Landscape: landscape,
+    OrnsteinUhlenbeck: ornstein_uhlenbeck,
     LinearTrap: line.linear_trap,
-    Bessel: line.bessel,
+    Bessel: bessel,
     Telegraph: events.telegraph,
     RandomWalk: events.random_walk,
     QuadraticSGD: events.quadratic_sgd,

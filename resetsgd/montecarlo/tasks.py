@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -11,29 +12,44 @@ import numpy.typing as npt
 
 from resetsgd.domain import Array
 from resetsgd.montecarlo.clock import Clock
-from resetsgd.montecarlo.kernels.outcomes import POSITION
+from resetsgd.montecarlo.kernels.outcomes import POSITION, RUNNING
 
-__all__ = ["Motion", "Paths", "State", "Task", "fresh"]
+__all__ = ["MOST_RESETS", "Motion", "Paths", "State", "Task", "fresh"]
+
+MOST_RESETS = 2**32 - 1
+"""Of one path: what its entry in :class:`Paths` can hold."""
 
 
 @dataclass
 class Paths:
-    """What the kernels write, in the order of the paths; ``first`` is the number of the first."""
+    """What the kernels write, in the order of the paths: thirteen bytes for each, or fourteen.
+
+    ``first`` is the number of the first path; ``sides`` is empty where nobody asks for them.
+    """
 
     times: Array
     outcomes: npt.NDArray[np.int8]
-    resets: npt.NDArray[np.int64]
+    resets: npt.NDArray[Any]
     sides: npt.NDArray[np.int8]
     counter: npt.NDArray[np.int64]
     first: int
     steps: int = 0
 
     @classmethod
-    def of(cls, first: int, count: int) -> Paths:
+    def of(cls, first: int, count: int, sides: bool = True) -> Paths:
         """Nothing written yet."""
         return cls(
-            np.empty(count), np.zeros(count, np.int8), np.zeros(count, np.int64),
-            np.zeros(count, np.int8), np.zeros(1, np.int64), first,
+            np.empty(count), np.zeros(count, np.int8), np.zeros(count, np.uint32),
+            np.zeros(count if sides else 0, np.int8), np.zeros(1, np.int64), first,
+        )  # fmt: skip
+
+    def again(self, first: int, count: int) -> Paths:
+        """The same memory for ``count`` other paths, at most as many as it was made for."""
+        self.outcomes[:count] = RUNNING
+        part = slice(count)
+        return Paths(
+            self.times[part], self.outcomes[part], self.resets[part], self.sides[part],
+            np.zeros(1, np.int64), first,
         )  # fmt: skip
 
 
@@ -77,6 +93,8 @@ class Task:
     where : callable, optional
         Says at which place the path at a position left the finite numbers, where one number in
         ``report`` does not.
+    sides : bool
+        Whether the kernel writes at which end each path arrived.
     """
 
     advance: Callable[[Paths, State, int], int]
@@ -85,10 +103,56 @@ class Task:
     place: Callable[[float], float] = float
     keep: Any = field(default=None, repr=False)
     where: Callable[[Paths, int], str] | None = None
+    sides: bool = True
+
+
+@dataclass(frozen=True)
+class Track:
+    """How a path goes on between two calls of its kernel, in the kernel's coordinate.
+
+    Parameters
+    ----------
+    kind : {"diffusion", "straight", "jump"}
+        A bridge between the two positions; a straight line; rest until the end.
+    starts, backs : ndarray
+        Where paths begin and where resets lead, shapes (n,) or (n, d).
+    single : bool
+        Whether a call makes at most one step or event, so that a reset is at its end.
+    diffusivity, low, high, wall : float
+        For a diffusion: of the noise; the ends of the target, infinite where there is none; the
+        wall, NaN for none.
+    drift : callable, optional
+        Position to drift.
+    speed : float
+        Of a straight line whose end a reset hides, times the heading that the kernel keeps.
+    place : callable
+        From an array of the kernel's coordinates to the user's.
+    """
+
+    kind: str
+    starts: Array
+    backs: Array
+    single: bool = True
+    diffusivity: float = 1.0
+    low: float = -math.inf
+    high: float = math.inf
+    wall: float = math.nan
+    drift: Callable[[float], float] | None = None
+    speed: float = 0.0
+    place: Callable[[Array], Array] = np.asarray
+
+    @property
+    def dimension(self) -> int:
+        """Number of coordinates."""
+        return 1 if self.starts.ndim == 1 else self.starts.shape[1]
 
 
 class Motion(Protocol):
-    """What ``simulate`` asks of a process, made ready between a start and a target."""
+    """What ``simulate`` asks of a process, made ready between a start and a target.
+
+    A motion may also have ``coarser(scheme, step)``: a longer step that shows the bias of this one,
+    and the weak order of the scheme, or None where there is no such step.
+    """
 
     @property
     def schemes(self) -> tuple[str, ...]:
@@ -105,3 +169,6 @@ class Motion(Protocol):
         self, scheme: str, step: float | None, clock: Clock, horizon: float, seed: int
     ) -> Task:
         """The kernel with everything fixed but the paths."""
+
+    def track(self, scheme: str) -> Track | None:
+        """How a recorded path goes on between two calls; None where that is not known."""

@@ -11,6 +11,7 @@ from resetsgd import domain
 from resetsgd.montecarlo import targets
 from resetsgd.montecarlo.api import simulate
 from resetsgd.montecarlo.kernels.compiling import cache_folder
+from resetsgd.montecarlo.recording import Record
 from resetsgd.montecarlo.renewal import renewal_sweep
 from resetsgd.montecarlo.streams import exponentials, normals, uniforms
 from resetsgd.montecarlo.toy_sgd.api import train_sgd
@@ -21,6 +22,7 @@ from resetsgd.montecarlo.toy_sgd.problems import (
     TeacherStudentTask,
 )
 from resetsgd.processes import (
+    Bessel,
     ColouredNoise,
     DriftDiffusion,
     OrnsteinUhlenbeck,
@@ -33,8 +35,9 @@ from resetsgd.protocols import Poisson
 
 __all__ = ["KINDS", "warmup"]
 
-KINDS = ("line", "noises", "space", "sgd")
-"""What can be compiled: one dimension; other noises there; many dimensions; toy SGD."""
+KINDS = ("line", "exact", "noises", "space", "sgd")
+"""What can be compiled: one dimension; exact schemes there, and recording; other noises there; many
+dimensions; toy SGD."""
 
 FEW: dict[str, Any] = {"paths": 2, "threads": 1}
 
@@ -44,7 +47,7 @@ def warmup(*kinds: str) -> tuple[float, str | None]:
 
     Parameters
     ----------
-    *kinds : {"line", "noises", "space", "sgd", "all"}
+    *kinds : {"line", "exact", "noises", "space", "sgd", "all"}
         Which; left out, those of one dimension ("line").
 
     Returns
@@ -68,7 +71,7 @@ def warmup(*kinds: str) -> tuple[float, str | None]:
     """
     chosen = {domain.choice("kinds", kind, (*KINDS, "all")) for kind in kinds or ("line",)}
     began = time.perf_counter()
-    for kind, run in zip(KINDS, (_line, _noises, _space, _sgd), strict=True):
+    for kind, run in zip(KINDS, (_line, _exact, _noises, _space, _sgd), strict=True):
         if kind in chosen or "all" in chosen:
             run()
     folder = cache_folder()
@@ -89,6 +92,13 @@ def _line() -> None:
     renewal_sweep([1.0, 2.0], [1.0])
     for draw in (uniforms, normals, exponentials):
         draw(1, seed=0)
+
+
+def _exact() -> None:
+    bowl = OrnsteinUhlenbeck(stiffness=1.0, center=0.0, diffusivity=1.0)
+    simulate(bowl, 1.0, 0.0, Poisson(1.0), scheme="exact", **FEW)
+    simulate(Bessel(3.0, 1.0), 0.5, 1.0, Poisson(1.0), **FEW)
+    simulate(bowl, 1.0, 0.0, Poisson(1.0), record=Record(0.1), **FEW)
 
 
 def _noises() -> None:

@@ -13,7 +13,7 @@ from resetsgd import domain
 from resetsgd.domain import QUIET, Array, Real
 from resetsgd.errors import CensoredMean, DomainError, NotConverged
 from resetsgd.passage.base import PassageTime
-from resetsgd.passage.sums import ROUND, Coins, Period, kaplan_meier, spent
+from resetsgd.passage.sums import ROUND, Coins, Period, average, kaplan_meier, spent, squares
 from resetsgd.passage.waits import Waits
 from resetsgd.protocols import Protocol, Trial, WaitingMoments
 
@@ -89,11 +89,16 @@ class Observed(PassageTime):
             raise DomainError("censored", mask.shape, f"of the shape of times, {data.shape}")
         if mask.all():
             raise DomainError("censored", f"{mask.size} of {mask.size}", "False for some run")
-        self.times, self.censored = data, mask
-        self.horizon = float(data.max())
-        self._tail_at_once = False
+        self._keep(data, mask)
 
-    # Sorted on first use: a simulation of a million paths may ask for nothing but their mean.
+    def _keep(self, times: Array, censored: npt.NDArray[np.bool_]) -> None:
+        """Take data that are known to be right."""
+        self.times, self.censored = times, censored
+        self.horizon = float(times.max())
+        self._tail_at_once = False
+        self._weighted = False
+
+    # Sorted on first use: a simulation of a million paths may ask for nothing but its moments.
     @cached_property
     def _counts(self) -> tuple[Array, Array, Array]:
         """Distinct times, and the numbers of arrivals and of censorings at each."""
@@ -116,7 +121,7 @@ class Observed(PassageTime):
 
     @cached_property
     def _tail(self) -> Any:
-        return float(self._law[1][-1])
+        return float(self._law[1][-1]) if self.censored.any() else 0.0
 
     def __repr__(self) -> str:
         return f"observed({self.times.size} runs, {int(self.censored.sum())} censored)"
@@ -148,6 +153,7 @@ class Observed(PassageTime):
         twin = object.__new__(Observed)
         twin.__dict__.update(self.__dict__)
         twin._mass, twin._tail, twin._tail_at_once = mass, tail, at_once
+        twin._weighted = True
         return twin
 
     def _replicates(self, resamples: int, seed: int) -> tuple[Array, Array]:
@@ -167,6 +173,12 @@ class Observed(PassageTime):
 
     # Moments ------------------------------------------------------------------------------------
 
+    def _cut(self, tau: float) -> Array | None:
+        """The times, cut at tau, if all are known as far as that: then no sorting is needed."""
+        if self._weighted or (self.censored.any() and (self.censored & (self.times < tau)).any()):
+            return None
+        return self.times if tau >= self.horizon else np.minimum(self.times, tau)
+
     def mean(self) -> Real:
         """Mean of the sample.
 
@@ -175,6 +187,8 @@ class Observed(PassageTime):
         CensoredMean
             If runs had not arrived by the horizon.
         """
+        if (cut := self._cut(np.inf)) is not None:
+            return average(cut)
         if self._tail > 0:
             raise self._undetermined("the mean")
         return float(self._mass @ self._at)
@@ -186,6 +200,8 @@ class Observed(PassageTime):
 
     def var(self) -> Real:
         """Variance (divided by runs - 1); raises as ``mean`` does."""
+        if (cut := self._cut(np.inf)) is not None:
+            return squares(cut) / max(self.runs - 1, 1)
         if self._tail > 0:
             raise self._undetermined("the variance")
         there = self._mass > 0
@@ -197,7 +213,10 @@ class Observed(PassageTime):
         """Coefficient of variation of the sample; raises as ``mean`` does, and if all are zero."""
         if self.mean() == 0:
             raise NotConverged("cv: every run arrived at time zero, so that the ratio is undefined")
-        spread = float(self._mass @ (self._at / self.mean() - 1.0) ** 2)
+        if (cut := self._cut(np.inf)) is not None:
+            spread = float(np.mean((cut / self.mean() - 1.0) ** 2))
+        else:
+            spread = float(self._mass @ (self._at / self.mean() - 1.0) ** 2)
         return float(np.sqrt(spread * (self.runs / max(self.runs - 1, 1))))
 
     def stderr(self) -> Real:
@@ -221,9 +240,15 @@ class Observed(PassageTime):
         **Source**: J. P. Klein and M. L. Moeschberger, Survival Analysis (2003), eq. 4.5.2.
         """
         tau = float(np.asarray(domain.nonnegative("tau", tau, infinite=True)))
+        if (cut := self._cut(tau)) is not None:  # Greenwood's formula then is the sample variance
+            return float(np.sqrt(squares(cut) / self.runs / max(self.runs - 1, 1)))
+        if self._tail > 0 and np.isinf(tau):
+            raise self._undetermined("the mean")
         at, arrivals, losses = self._counts
-        left = float(np.asarray(self.restricted_mean(tau))) - np.asarray(self.restricted_mean(at))
-        area = np.where(at <= tau, left, 0.0)  # under the survival from each time to tau
+        late = self._law[1]
+        ends = np.append(at[1:], max(tau, float(at[-1])) if late[-1] > 0 else at[-1])
+        steps = late * np.maximum(np.minimum(ends, tau) - np.minimum(at, tau), 0.0)
+        area = np.cumsum(steps[::-1])[::-1]  # under the survival from each time to tau
         at_risk = np.cumsum((arrivals + losses)[::-1])[::-1]
         spare = at_risk - arrivals
         terms = area**2 * arrivals / (at_risk * np.where(spare > 0, spare, np.inf))
@@ -232,6 +257,8 @@ class Observed(PassageTime):
     def restricted_mean(self, tau: domain.RealLike) -> Real:
         """Area under the Kaplan–Meier curve up to tau; beyond the horizon the tail stays."""
         tau = np.asarray(domain.nonnegative("tau", tau, infinite=True))
+        if tau.ndim == 0 and (cut := self._cut(float(tau))) is not None:
+            return average(cut)
         if self._tail > 0 and np.isinf(tau).any():
             raise self._undetermined("the mean")
         short = self._sum(tau, np.minimum)

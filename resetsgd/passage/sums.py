@@ -1,4 +1,4 @@
-"""Sums over a measured sample: the Kaplan–Meier masses, and a trial against a lattice of coins."""
+"""Sums over a measured sample: moments, the Kaplan–Meier masses, a trial against coins."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import numpy as np
 from resetsgd.domain import Array
 from resetsgd.protocols.base import spent
 
-__all__ = ["ROUND", "Coins", "Period", "kaplan_meier", "spent"]
+__all__ = ["ROUND", "Coins", "Period", "average", "kaplan_meier", "spent", "squares"]
 
 ROUND = 4.0 * np.finfo(np.float64).eps
 """Relative distance to a coin at which a time is at the coin."""
 _ENDLESS = 1e18
 """More steps than any trial lasts."""
+_AT_ONCE = 2**16
+"""Entries of the longest intermediate array."""
 
 
 def kaplan_meier(arrivals: Array, losses: Array) -> tuple[Array, Array]:
@@ -32,6 +34,21 @@ def kaplan_meier(arrivals: Array, losses: Array) -> tuple[Array, Array]:
     stay = left * np.cumprod(np.where(complete, 1.0, 1.0 - hazard), axis=-1)
     before = np.concatenate([np.ones_like(left[..., :1]), stay[..., :-1]], axis=-1)
     return np.where(complete, arrivals / runs, before * hazard), stay
+
+
+def average(x: Array) -> float:
+    """The mean, also where the sum overflows."""
+    with np.errstate(over="ignore"):
+        mean = float(x.mean())
+    return mean if np.isfinite(mean) else float((x / x.size).sum())
+
+
+def squares(x: Array) -> float:
+    """Sum of the squared deviations from the mean, without an array as long as x."""
+    mean = average(x)
+    with np.errstate(over="ignore"):
+        parts = (x[at : at + _AT_ONCE] - mean for at in range(0, x.size, _AT_ONCE))
+        return sum(float(np.square(part).sum()) for part in parts)
 
 
 class Period:

@@ -48,6 +48,10 @@ class Langevin(Process):
         in the sense of Ito.
     friction : float, optional
         :math:`\gamma`, 1/time, positive. Left out: overdamped.
+    correlation_time : float, optional
+        :math:`\tau`, positive: the noise lasts, as that of :class:`~resetsgd.ColouredNoise`, with
+        :math:`\langle \eta_i(t) \eta_j(s) \rangle = (D_{ij}/\tau) e^{-|t - s|/\tau}`. For constant
+        D, without friction. A reset draws it anew.
 
     Raises
     ------
@@ -63,6 +67,14 @@ class Langevin(Process):
     >>> bowl = Langevin(gradient=lambda x: (x[0], 4.0 * x[1]), dimension=2, diffusivity=0.5)
     >>> bowl.kind, bowl.covariance.tolist()
     ('overdamped', [[0.5, 0.0], [0.0, 0.5]])
+
+    In noise that lasts for a time 2 a stiffness k sees only a share 1/(1 + 2 k) of it:
+
+    >>> import resetsgd as rs
+    >>> bowl = Langevin(gradient=lambda x: (x[0],), diffusivity=1.0, correlation_time=2.0)
+    >>> seen = rs.sample_stationary(bowl, None, [0.0], after=20.0, paths=4000)
+    >>> bool(abs(seen.var()[0] - 1 / 3) < 0.05)
+    True
     """
 
     gradient: Function | None = None
@@ -71,6 +83,7 @@ class Langevin(Process):
     dimension: int = 1
     diffusivity: Any = 1.0
     friction: float | None = None
+    correlation_time: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("gradient", "drift", "potential"):
@@ -86,6 +99,14 @@ class Langevin(Process):
         if self.friction is not None:
             friction = domain.single("friction", self.friction, domain.positive)
             object.__setattr__(self, "friction", friction)
+        if self.correlation_time is not None:
+            lasts = domain.single("correlation_time", self.correlation_time, domain.positive)
+            object.__setattr__(self, "correlation_time", lasts)
+            if self.friction is not None:
+                raise DomainError("friction", self.friction, "None where the noise is correlated")
+            if callable(self.diffusivity):
+                allowed = "constant where the noise is correlated"
+                raise DomainError("diffusivity", self.diffusivity, allowed)
 
     def _key(self) -> tuple[object, ...]:
         values = (getattr(self, field.name) for field in fields(self))
@@ -99,7 +120,9 @@ class Langevin(Process):
 
     @property
     def kind(self) -> str:
-        """``"overdamped"`` or ``"underdamped"``."""
+        """``"overdamped"``, ``"underdamped"`` or, with a correlation time, ``"coloured"``."""
+        if self.correlation_time is not None:
+            return "coloured"
         return "overdamped" if self.friction is None else "underdamped"
 
     @property

@@ -23,6 +23,7 @@ PAGES = [
     "docs/training.md",
     "docs/noisy_labels.md",
     "docs/methods.md",
+    "docs/diagnostics.md",
 ]
 BLOCK = re.compile(
     r"(?P<skip>(?:<!-- not run -->|% not run)\s*\n)?"

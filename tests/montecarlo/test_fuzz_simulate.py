@@ -19,7 +19,7 @@ import numpy as np
 import resetsgd as rs
 
 warnings.simplefilter("ignore")
-draw = random.Random(int(sys.argv[1]))
+draw, more = random.Random(int(sys.argv[1])), random.Random(int(sys.argv[1]) + 1000)
 HARD = [0.0, -0.0, 5e-324, 1e-310, 2.3e-308, 1e-308, 1e308, 1.7e308, 1e-200, 1e200, 1e-17, 1e16,
         1.0, 0.5, 3.0]
 
@@ -47,8 +47,11 @@ def protocol():
     ]
     return draw.choice(made)()
 
-rs.simulate(rs.OrnsteinUhlenbeck(stiffness=1.0, center=0.0, diffusivity=1.0), 1.0, 0.0,
-            rs.Poisson(1.0), paths=2, threads=1)
+bowl = rs.OrnsteinUhlenbeck(stiffness=1.0, center=0.0, diffusivity=1.0)
+for scheme in ("heun", "exact"):
+    rs.simulate(bowl, 1.0, 0.0, rs.Poisson(1.0), paths=2, threads=1, scheme=scheme)
+rs.simulate(rs.Bessel(3.0, 1.0), 1.0, 2.0, paths=2, threads=1)
+rs.simulate(bowl, 1.0, 0.0, paths=2, threads=1, record=rs.Record(0.1))
 for call in range(int(sys.argv[2])):
     said, began, given = "?", time.perf_counter(), None
     try:
@@ -57,6 +60,12 @@ for call in range(int(sys.argv[2])):
             options["horizon"] = number(True)
         if draw.random() < 0.2:
             options["step"] = number(True)
+        if more.random() < 0.3:
+            options["scheme"] = more.choice(["exact", "bridge", "heun"])
+        if more.random() < 0.2:
+            options["partial"] = more.choice([0.0, 0.5, 0.999])
+        if more.random() < 0.2:
+            options["record"] = rs.Record(math.exp(more.gauss(0.0, 3.0)), paths=3)
         start, target = number(), number()
         if draw.random() < 0.25:
             target = tuple(sorted((target, number())))
@@ -67,6 +76,9 @@ for call in range(int(sys.argv[2])):
         said = "fine"
         if not (np.isfinite(S.times).all() and (S.times >= 0).all() and (S.resets >= 0).all()):
             said = "not finite"
+        if S.record is not None and not (
+                np.isfinite(S.record.positions[np.isfinite(S.record.times)]).all()):
+            said = "a record that is not finite"
         if math.isfinite(options.get("horizon", math.inf)) and (
                 S.times > options["horizon"]).any():
             said = "beyond the horizon"

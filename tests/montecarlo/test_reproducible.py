@@ -115,6 +115,6 @@ def test_the_streams_of_this_version(scheme: str) -> None:
     """
     times, resets = GOLDEN[scheme]
     S = rs.simulate(WALK, 1.0, 0.0, PROTOCOLS[0], paths=range(5, 9), seed=7, scheme=scheme)
-    assert STREAM_VERSION == 2
+    assert STREAM_VERSION == 3
     assert S.times == pytest.approx(times, rel=1e-5 if scheme == "euler" else 1e-12)
     assert S.resets.tolist() == resets

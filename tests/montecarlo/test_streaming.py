@@ -93,6 +93,65 @@ def test_memory_does_not_grow_with_the_paths(monkeypatch: pytest.MonkeyPatch) ->
     assert most[1] < most[0] + 200_000
 
 
+FAMILIES: dict[str, tuple[Any, float, Any, Any, dict[str, Any]]] = {
+    "steps": (WALK, 1.0, 0.0, RESET, {}),
+    "stretches": (WALK, 1.0, 0.0, rs.Sharp(2.0), {"scheme": "exact"}),
+    "lanes": (BOWL, 1.0, -0.5, RESET, {"step": 0.05}),
+    "lanes, interval": (BOWL, 1.0, (-0.5, 2.0), RESET, {"step": 0.05}),
+    "run and tumble": (rs.Telegraph(speed=1.0, flip_rate=1.0), 1.0, 0.0, RESET, {}),
+    "coloured": (rs.ColouredNoise(correlation_time=0.2), 1.0, 0.0, RESET, {"step": 0.05}),
+    "censored": (BOWL, 1.0, -0.5, None, {"step": 0.05, "horizon": 1.0}),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_chunks_do_not_show_in_any_motion(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither in paths that end with the chunk nor in those that begin with it."""
+    process, start, target, protocol, options = FAMILIES[family]
+    paths = 35 if settings.DISABLE_JIT else 700
+    S = rs.simulate(process, start, target, protocol, paths=paths, seed=6, **options)
+    for chunk, threads in ((1, 1), (7, 2), (64, 3), (10_000, 2)):
+        monkeypatch.setattr(streaming, "CHUNK", chunk)
+        found = rs.simulate_streaming(
+            process, start, target, protocol, paths=paths, seed=6, threads=threads, **options
+        )
+        assert (found.paths, found.arrived) == (paths, int((~S.censored).sum()))
+        assert found.restricted_mean == pytest.approx(float(S.times.mean()), rel=1e-12)
+        assert found.resets * paths == pytest.approx(float(S.resets.sum()), rel=1e-12)
+        assert found.counts.sum() == found.arrived
+        assert found.info["step"] == S.info["step"]
+
+
+def test_errors_and_the_budget_end_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(rs.NotConverged, match="steps did not bring all"):
+        streamed(monkeypatch, budget=500)
+    with pytest.raises(rs.DomainError, match="long enough for an arrival"):
+        streamed(monkeypatch, horizon=1e-9)
+    wrong = rs.Landscape(drift=lambda x: math.nan if x > 1.5 else -1.0)
+    with pytest.raises(rs.DomainError, match="drift"):
+        rs.simulate_streaming(wrong, 1.0, 0.0, RESET, paths=3000, step=0.01)
+
+
+def test_what_is_done_after_ctrl_c_is_the_first_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks that were passed on are all up to some number."""
+    if settings.DISABLE_JIT:
+        pytest.skip("interpreted, so many paths take an hour")
+    monkeypatch.setattr(streaming, "CHUNK", 500)
+
+    def progress(done: int, _: int) -> None:
+        if done >= 500:
+            raise KeyboardInterrupt
+
+    found = rs.simulate_streaming(
+        BOWL, 1.0, -0.5, RESET, paths=10**7, seed=2, step=0.001, progress=progress
+    )
+    assert found.info["interrupted"]
+    assert 500 <= found.paths < 10**7
+    assert found.paths % 500 == 0
+    S = rs.simulate(BOWL, 1.0, -0.5, RESET, paths=found.paths, seed=2, step=0.001)
+    assert found.mean() == pytest.approx(float(S.mean()), rel=1e-12)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"rates": [-1.0]}, {"rates": [[1.0]]}, {"bias": "halving"}, {"paths": 0},

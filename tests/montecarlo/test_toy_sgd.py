@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 import resetsgd as rs
-from resetsgd.montecarlo.kernels import sgd_vectors
 from resetsgd.montecarlo.toy_sgd.task import OBSERVABLES
 
 LINEAR = rs.LinearTask.drawn(50, 6, noise_rate=0.4, seed=1, test=30, validation=20)
@@ -336,27 +335,3 @@ def test_wrong_options_are_refused(make: Any) -> None:
 def test_the_budget_is_a_bound() -> None:
     with pytest.raises(rs.NotConverged):
         rs.simulate_sgd(LINEAR, TARGET, **USUAL, replicas=100, budget=500)
-
-
-# --- the kernels are vector code ------------------------------------------------------------------
-
-
-@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="needs compiled code")
-def test_rows_are_multiplied_by_vector_instructions() -> None:
-    import platform
-
-    import numba
-
-    if platform.machine() not in ("x86_64", "AMD64"):
-        pytest.skip("looks for instructions of x86")
-
-    @numba.njit
-    def work(matrix: Any, rows: Any, theta: Any, labels: Any, out: Any) -> None:
-        sgd_vectors.residual_rows(matrix, 20, rows, 0, 8, theta, labels, out)
-        sgd_vectors.add_rows(matrix, 20, rows, 0, 8, out, 0, 0.1, theta, 0)
-
-    zeros = np.zeros(20)
-    work(np.zeros(60), np.zeros(8, np.int64), zeros, np.zeros(3), np.zeros(8))
-    (assembly,) = work.inspect_asm().values()
-    lines = [line for line in assembly.splitlines() if "vfmadd" in line]
-    assert any("ymm" in line for line in lines)

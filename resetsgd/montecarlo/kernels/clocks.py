@@ -9,7 +9,8 @@ entry  meaning
 1, 2   a, b
 3      kind of overhead: 0 none, 1 fixed, 2 drawn from the overhead table
 4      the fixed overhead
-5      factor of a partial reset, in [0, 1); negative: full resets
+5      factor of a partial reset toward the target, in [0, 1); negative: none such
+6      share of the way from the reset position that a reset leaves, in [0, 1)
 =====  =================================================================================
 
 ===========  =======================  ==========  ==========================================
@@ -125,7 +126,8 @@ def _next_reset(
         hazard = exponential(words, lane)
         if last + lost > 0.0:
             hazard += _between(last + lost, table[1], table[0])
-        return max(looked_up(hazard, table) - lost, last), ticks
+        due = looked_up(hazard, table) - lost
+        return (due if due > last else last), ticks
     return math.inf, ticks
 
 
@@ -158,13 +160,8 @@ def overhead(words: Any, lane: int, clock: Any, table: Any) -> Any:
 
 
 @inlined
-def placed(words: Any, lane: int, clock: Any, places: Any, x: float, target: float) -> Any:
-    """Where a reset puts a path that is at ``x``.
-
-    ``places`` has the shape (2, n): positions, and rising sums of their probabilities, 1 at last.
-    """
-    if clock[5] >= 0.0:
-        return target + clock[5] * (x - target)
+def _drawn(words: Any, lane: int, places: Any) -> Any:
+    """One of the positions."""
     n = places.shape[1]
     if n == 1:
         return places[0, 0]
@@ -179,3 +176,15 @@ def placed(words: Any, lane: int, clock: Any, places: Any, x: float, target: flo
         else:
             low = middle + 1
     return places[0, low]
+
+
+@inlined
+def placed(words: Any, lane: int, clock: Any, places: Any, x: float, target: float) -> Any:
+    """Where a reset puts a path that is at ``x``.
+
+    ``places`` has the shape (2, n): positions, and rising sums of their probabilities, 1 at last.
+    """
+    if clock[5] >= 0.0:
+        return target + clock[5] * (x - target)
+    place = _drawn(words, lane, places)
+    return place + clock[6] * (x - place)

@@ -95,7 +95,8 @@ def stepwise(
             position += 1
             if position >= last_position:
                 position = fetch_add(counter, BATCH)
-                last_position = min(position + BATCH, paths)
+                last_position = position + BATCH
+                last_position = last_position if last_position < paths else paths
                 if position >= paths:
                     position, last_position = -1, 0
                     break
@@ -107,8 +108,9 @@ def stepwise(
             begins = False
         used += 1
         stop = horizon - lost
-        end = min(due, stop)
-        h = max(end - t, 0.0)  # the sum of the steps may exceed the end in its last digit
+        end = due if due < stop else stop
+        h = end - t
+        h = h if h > 0.0 else 0.0  # the sum of the steps may exceed the end in its last digit
         outcome = RUNNING
         last = h <= step
         if last:
@@ -124,7 +126,8 @@ def stepwise(
             z = normal(words, 0)
             u = uniform(words, 0)
             # The sum may exceed the end of the stretch in its last digit.
-            t = min(t + within_bridge(y, moved, h, diffusivity, z, u), end)
+            t += within_bridge(y, moved, h, diffusivity, z, u)
+            t = t if t < end else end
             outcome = ARRIVED
         else:
             t += h
@@ -142,7 +145,8 @@ def stepwise(
                 else:
                     due, ticks = next_reset(words, 1, clock, table, reset_count, t, lost, ticks)
         if outcome != RUNNING:
-            whole = horizon if outcome == CENSORED else min(t + lost, horizon)
+            whole = t + lost
+            whole = whole if outcome != CENSORED and whole < horizon else horizon
             times[position], outcomes[position], resets[position] = whole, outcome, reset_count
             begins = True
             if outcome == BROKEN:

@@ -40,6 +40,7 @@ __all__ = [
     "FREE",
     "LANES",
     "MOTION",
+    "RECORD",
     "box_muller",
     "exponential",
     "hashed",
@@ -53,8 +54,9 @@ __all__ = [
 LANES = 64
 """Paths that a kernel moves at once."""
 
-MOTION, EVENTS, FREE = 1, 2, 255
-"""Purposes: the noise of the motion, drawn in blocks; all else, drawn singly; nobody's."""
+MOTION, EVENTS, RECORD, FREE = 1, 2, 3, 255
+"""Purposes: the noise of the motion, drawn in blocks; all else, drawn singly; what recording fills
+in; nobody's."""
 
 word_lanes = stack(np.uint32, 4, LANES)
 """Maker of the array of states, to be called in a kernel."""
@@ -171,10 +173,14 @@ def box_muller(first: Any, second: Any) -> Any:
 @spliced
 def normal_block(words: Any, z: Any, steps: int) -> None:
     """Fill rows 0 ... steps - 1 of ``z`` with float32 normals; steps even."""
+    # The words lie where their normals will. In one loop the chain from a word to its normal is so
+    # long that a processor cannot work on two of them at once: a tenth of the time more.
+    bits = z.view(np.uint32)
     for pair in range(steps >> 1):
         for lane in range(LANES):
-            first = next_word(words, lane)
-            second = next_word(words, lane)
-            a, b = box_muller(first, second)
+            bits[2 * pair, lane] = next_word(words, lane)
+            bits[2 * pair + 1, lane] = next_word(words, lane)
+        for lane in range(LANES):
+            a, b = box_muller(bits[2 * pair, lane], bits[2 * pair + 1, lane])
             z[2 * pair, lane] = a
             z[2 * pair + 1, lane] = b

@@ -2,10 +2,13 @@
 
 dx = a(x) dt + sqrt(2 D) dW. A block is ``block`` steps of all lanes *without a branch*: vector
 code. Lanes that may have met a target, or are due for a reset or the horizon within the block, are
-flagged, and only these are replayed afterwards, one by one, from the stored start of the block and
-the same noise: the replay finds the step, does the resets (steps are cut short at their exact
-times) and begins the next path in a lane that has finished. An event comes once in some hundred
-steps, so the replay is a few per cent of the work.
+flagged, and only these are looked at afterwards, one by one: the step of the event is sought among
+the positions of the block, and from there the lane is replayed with the same noise: the replay
+does the resets (steps are cut short at their exact times) and frees the lane of a path that has
+finished for the next one. An event comes once in some hundred steps.
+
+The noise of a path is drawn in pairs of steps, whatever the block, and a replay goes on to the end
+of its block: results do not depend on the length of the blocks.
 
 Whether a step met a target is decided by the crossing probability of the Brownian bridge between
 its ends. One uniform U serves a whole path: the product S of the probabilities of *not* having
@@ -31,8 +34,7 @@ from typing import Any
 import numpy as np
 
 from resetsgd.montecarlo.kernels.clocks import next_reset, overhead, placed
-from resetsgd.montecarlo.kernels.compiling import kernel, spliced
-from resetsgd.montecarlo.kernels.elementary import exp32
+from resetsgd.montecarlo.kernels.compiling import kernel
 from resetsgd.montecarlo.kernels.hitting import bridge_probability, within_bridge
 from resetsgd.montecarlo.kernels.lanes import (
     EVENTS,
@@ -44,12 +46,28 @@ from resetsgd.montecarlo.kernels.lanes import (
     uniform,
     word_lanes,
 )
+from resetsgd.montecarlo.kernels.line_steps import (
+    crossings,
+    drifting,
+    euler_step,
+    extremes,
+    first_event,
+    gaps_to,
+    heun_step,
+    survive,
+)
 from resetsgd.montecarlo.kernels.outcomes import ARRIVED, BROKEN, CENSORED, RUNNING
 from resetsgd.montecarlo.kernels.variates import normal
-from resetsgd.montecarlo.kernels.vectors import call_block, fetch_add, stack
+from resetsgd.montecarlo.kernels.vectors import (
+    call_block,
+    call_block_from,
+    fetch_add,
+    muladd,
+    stack,
+)
 
 __all__ = ["BRIDGE", "CODES", "EULER", "HEUN", "INTS", "MOST_STEPS", "NUMBERS", "REALS", "WORDS"]
-__all__ += ["line"]
+__all__ += ["NEAR", "SLACK", "line"]
 
 EULER, BRIDGE, HEUN = 0, 1, 2
 
@@ -68,53 +86,23 @@ NUMBERS = ("start", "low", "high", "side", "drift", "diffusivity", "step", "hori
 """Numbers: with one end it is ``low`` = ``high`` and ``side`` +1 if the start is above it;
 ``drift`` where it is constant; the wall reflects paths to the ``wall_side`` (+1 above it)."""
 
+FAR = 4.4
+"""Deviations of a step: with both ends farther off than that it did not meet a target (1e-17)."""
+
+SLACK = 1e-6
+"""A step may be longer by this share. Where a reset or the horizon falls due after a whole number
+of steps, the rounding of their sum would decide otherwise whether one of no length follows."""
+
 NEAR = 4.0
 """A path that is this many deviations of a step away from the wall does not meet it (2e-14)."""
 
 _noise = stack(np.float32, MOST_STEPS, LANES)
+_rows = stack(np.float64, MOST_STEPS + 1, LANES)
+_gap_rows = stack(np.float32, MOST_STEPS + 1, LANES)
 _lanes = stack(np.float64, LANES)
 _whole = stack(np.int64, LANES)
 _state = stack(np.float64, REALS, LANES)
 _one = stack(np.float64, 1)
-_F32 = np.float32
-
-
-@spliced
-def _euler(x: Any, a: Any, z: Any, alive: Any, low: float, high: float, side: float, ends: int,
-           dt: float, noise: float, k: int) -> None:  # fmt: skip
-    """One Euler step of all lanes; ``alive`` becomes 0 where it ends outside."""
-    if ends == 1:
-        for lane in range(LANES):
-            moved = x[lane] + (a[lane] * dt + noise * float(z[k, lane]))
-            alive[lane] = alive[lane] if side * (moved - low) > 0.0 else 0.0
-            x[lane] = moved
-    else:
-        for lane in range(LANES):
-            moved = x[lane] + (a[lane] * dt + noise * float(z[k, lane]))
-            inside = min(moved - low, high - moved)
-            alive[lane] = alive[lane] if inside > 0.0 else 0.0
-            x[lane] = moved
-
-
-@spliced
-def _heun(x: Any, a: Any, b: Any, z: Any, alive: Any, low: float, high: float, side: float,
-          ends: int, half: float, noise: float, inverse: float, k: int) -> None:  # fmt: skip
-    """One step of all lanes with the mean of two drifts, and the bridge of constant D."""
-    if ends == 1:
-        for lane in range(LANES):
-            moved = x[lane] + ((a[lane] + b[lane]) * half + noise * float(z[k, lane]))
-            near = max(side * (x[lane] - low), 0.0) * inverse
-            far = max(side * (moved - low), 0.0)
-            alive[lane] *= 1.0 - float(exp32(_F32(-near * far)))
-            x[lane] = moved
-    else:
-        for lane in range(LANES):
-            moved = x[lane] + ((a[lane] + b[lane]) * half + noise * float(z[k, lane]))
-            near, far = max(x[lane] - low, 0.0) * inverse, max(moved - low, 0.0)
-            miss = 1.0 - float(exp32(_F32(-near * far)))
-            near, far = max(high - x[lane], 0.0) * inverse, max(high - moved, 0.0)
-            alive[lane] *= miss * (1.0 - float(exp32(_F32(-near * far))))
-            x[lane] = moved
 
 
 @kernel
@@ -156,7 +144,8 @@ def line(
     clock, table, lost_table, places : arrays
         See :mod:`resetsgd.montecarlo.kernels.clocks`.
     times, outcomes, resets, sides : arrays of length n
-        Results; the side is -1 or +1 for the lower and upper end.
+        Results; the side is -1 or +1 for the lower and upper end of an interval, and not written
+        where there is one end.
     counter, first, ints, reals, kept, report, budget
         See :mod:`resetsgd.montecarlo.kernels.outcomes`.
     """
@@ -168,105 +157,128 @@ def line(
     wall, wall_side = numbers[8], numbers[9]
     root = math.sqrt(dt)
     spread = math.sqrt(2.0 * diffusivity)
-    inverse = 1.0 / (diffusivity * dt)
+    inverse = 1.0 / math.sqrt(diffusivity * dt)
     noise = spread * root
+    longest = dt * (1.0 + SLACK)
     paths = len(times)
 
+    # A step whose ends are both that far off meets a target with a probability below 2**-54, which
+    # is none at all; plain Euler steps look at their ends only.
+    far_off = 0.0 if scheme == EULER else FAR * noise
+    close = NEAR * noise
+    span, ahead = dt * block, dt * (block + SLACK)
+
     words, events, z = word_lanes(), word_lanes(), _noise()
-    x, x0, a, b, guess = _lanes(), _lanes(), _lanes(), _lanes(), _lanes()
+    x, met, gaps = _rows(), _noise(), _gap_rows()
+    a, b, guess, begun = _lanes(), _lanes(), _lanes(), _lanes()
     alive, alive0, hazard, hazard0, rate_now = _lanes(), _lanes(), _lanes(), _lanes(), _lanes()
-    limit, until, nearest = _lanes(), _lanes(), _lanes()
-    flag, position, count = _whole(), _whole(), _whole()
+    limit, until, bottom, top = _lanes(), _lanes(), _lanes(), _lanes()
+    flag, within, position, count, freed = _whole(), _whole(), _whole(), _whole(), _whole()
     state = _state()
     here, value = _one(), _one()
+    free, running, used = 0, 0, 0
     for lane in range(LANES):
         position[lane], count[lane] = ints[0, lane], ints[1, lane]
         for row in range(4):
             words[row, lane], events[row, lane] = kept[row, lane], kept[row + 4, lane]
         for row in range(REALS):
             state[row, lane] = reals[row, lane]
-        x[lane], alive[lane], limit[lane] = reals[2, lane], reals[5, lane], reals[6, lane]
+        x[0, lane], alive[lane], limit[lane] = reals[2, lane], reals[5, lane], reals[6, lane]
         hazard[lane] = reals[7, lane]
         until[lane] = min(state[3, lane], horizon - state[1, lane])
-        a[lane] = constant
-        nearest[lane] = math.inf
-    used, running, refill = 0, 0, True
+        a[lane] = b[lane] = constant
+        if position[lane] < 0:
+            freed[free] = lane
+            free += 1
+        else:
+            running += 1
     while used < budget:
-        if refill:
-            refill, running = False, 0
-            for lane in range(LANES):
-                if position[lane] < 0 and counter[0] < paths:
-                    taken = fetch_add(counter, 1)
-                    if taken < paths:
-                        path = np.uint64(first + taken)
-                        seed_lane(words, lane, seed, path, MOTION)
-                        seed_lane(events, lane, seed, path, EVENTS)
-                        position[lane], count[lane] = taken, 0
-                        x[lane], alive[lane], hazard[lane] = start, 1.0, 0.0
-                        limit[lane] = uniform(events, lane)
-                        state[0, lane], state[1, lane] = 0.0, 0.0
-                        state[3, lane], state[4, lane] = next_reset(
-                            events, lane, clock, table, 0, 0.0, 0.0, 0.0
-                        )
-                        state[8, lane] = exponential(events, lane) if rates else math.inf
-                        until[lane] = min(state[3, lane], horizon)
-                if position[lane] >= 0:
-                    running += 1
-                else:  # a free lane moves with the others, and nobody looks
-                    x[lane], alive[lane], limit[lane] = start, 1.0, 0.0
-                    until[lane], hazard[lane], state[8, lane] = math.inf, 0.0, math.inf
-            if running == 0:
-                break
+        for i in range(free):
+            lane = freed[i]
+            taken = paths
+            if counter[0] < paths:
+                taken = fetch_add(counter, 1)
+            x[0, lane], alive[lane], hazard[lane] = start, 1.0, 0.0
+            if taken < paths:
+                path = np.uint64(first + taken)
+                seed_lane(words, lane, seed, path, MOTION)
+                seed_lane(events, lane, seed, path, EVENTS)
+                position[lane], count[lane] = taken, 0
+                limit[lane] = uniform(events, lane)
+                state[0, lane], state[1, lane] = 0.0, 0.0
+                state[3, lane], state[4, lane] = next_reset(
+                    events, lane, clock, table, 0, 0.0, 0.0, 0.0
+                )
+                state[8, lane] = exponential(events, lane) if rates else math.inf
+                until[lane] = min(state[3, lane], horizon)
+                running += 1
+            else:  # a free lane moves with the others, and nobody looks
+                limit[lane], until[lane], state[8, lane] = 1.0, math.inf, math.inf
+        free = 0
+        if running == 0:
+            break
         used += running * block
 
         normal_block(words, z, block)
         for lane in range(LANES):
-            x0[lane], alive0[lane], hazard0[lane] = x[lane], alive[lane], hazard[lane]
-        for k in range(block):
+            alive0[lane], hazard0[lane] = alive[lane], hazard[lane]
+        if not drifts and not rates:
+            drifting(x, z, constant, dt, noise, block)
+        for k in range(block if drifts or rates else 0):
             if rates:
-                call_block(rate, x, rate_now, LANES, parameters)
+                call_block_from(rate, x, k * LANES, rate_now, LANES, parameters)
                 weight = dt if k > 0 else 0.5 * dt
                 for lane in range(LANES):
                     hazard[lane] += weight * rate_now[lane]
             if drifts:
-                call_block(drift, x, a, LANES, parameters)
-            if scheme == EULER:
-                _euler(x, a, z, alive, low, high, side, ends, dt, noise, k)
-            else:
-                if two:
-                    for lane in range(LANES):
-                        guess[lane] = x[lane] + (a[lane] * dt + noise * float(z[k, lane]))
-                    call_block(drift, guess, b, LANES, parameters)
-                else:
-                    for lane in range(LANES):
-                        b[lane] = a[lane]
-                _heun(x, a, b, z, alive, low, high, side, ends, 0.5 * dt, noise, inverse, k)
-            if walls:
+                call_block_from(drift, x, k * LANES, a, LANES, parameters)
+            if two:
                 for lane in range(LANES):
-                    gap = wall_side * (x[lane] - wall)
-                    nearest[lane] = gap if gap < nearest[lane] else nearest[lane]
+                    guess[lane] = muladd(noise, float(z[k, lane]), muladd(dt, a[lane], x[k, lane]))
+                call_block(drift, guess, b, LANES, parameters)
+                heun_step(x, a, b, z, 0.5 * dt, noise, k)
+            else:
+                euler_step(x, a, z, dt, noise, k)
         if rates:
-            call_block(rate, x, rate_now, LANES, parameters)
+            call_block_from(rate, x, block * LANES, rate_now, LANES, parameters)
             for lane in range(LANES):
                 hazard[lane] += 0.5 * dt * rate_now[lane]
-        span = dt * block
-        close = NEAR * noise
+        extremes(x, bottom, top, block)
+        some = 0
+        for lane in range(LANES):
+            if ends == 1:
+                gap = bottom[lane] - low if side > 0.0 else low - top[lane]
+            else:
+                gap = min(bottom[lane] - low, high - top[lane])
+            within[lane] = 0 if gap > far_off else 1
+        for lane in range(LANES):
+            some |= within[lane]
+        bridged = some != 0 and scheme != EULER
+        if bridged:
+            gaps_to(x, gaps, low, side * inverse, block)
+            crossings(gaps, met, False, block)
+            if ends == 2:
+                gaps_to(x, gaps, high, -inverse, block)
+                crossings(gaps, met, True, block)
+            survive(met, alive, block)
         for lane in range(LANES):
             # Written so that NaN raises the flag, and without a branch.
             fine = 1 if alive[lane] >= limit[lane] else 0
-            fine &= 1 if abs(x[lane]) < math.inf else 0
-            fine &= 1 if state[0, lane] + span < until[lane] else 0
+            fine &= 1 if abs(x[block, lane]) < math.inf else 0
+            fine &= 1 if state[0, lane] + ahead < until[lane] else 0
             flag[lane] = 1 - fine
+            begun[lane] = state[0, lane]
+            state[0, lane] += span
+        if scheme == EULER:
+            for lane in range(LANES):
+                flag[lane] |= within[lane]
         if rates:
             for lane in range(LANES):
                 flag[lane] |= 0 if hazard[lane] < state[8, lane] else 1
         if walls:
             for lane in range(LANES):
-                nearest[lane] = min(nearest[lane], wall_side * (x0[lane] - wall))
-                flag[lane] |= 0 if nearest[lane] > close else 1
-                nearest[lane] = math.inf
-        for lane in range(LANES):
-            state[0, lane] += span
+                gap = bottom[lane] - wall if wall_side > 0.0 else wall - top[lane]
+                flag[lane] |= 0 if gap > close else 1
 
         for group in range(0, LANES, 8):
             any_flag = 0
@@ -277,15 +289,19 @@ def line(
             for lane in range(group, group + 8):
                 if flag[lane] == 0 or position[lane] < 0:
                     continue
-                xx, survived, passed, u = x0[lane], alive0[lane], hazard0[lane], limit[lane]
-                t = state[0, lane] - span
-                t = t if t > 0.0 else 0.0
-                lost = state[1, lane]
+                passed, u, lost = hazard0[lane], limit[lane], state[1, lane]
+                begin, survived = 0, alive0[lane]
+                if not rates and not walls:  # these meet more than can be seen from here
+                    begin, survived = first_event(
+                        x, met, lane, block, dt, longest, begun[lane], until[lane], survived, u,
+                        scheme == EULER, bridged, low, high, side, ends,
+                    )  # fmt: skip
+                xx, t = x[begin, lane], begun[lane] + dt * begin
                 outcome, exit_side, whole = RUNNING, 0, 0.0
-                for k in range(block):
+                for k in range(begin, block):
                     # The sum of the steps may exceed the time of the reset in its last digit.
                     h, last, by_rate = max(until[lane] - t, 0.0), True, False
-                    if h > dt:
+                    if h > longest:
                         h, last = dt, False
                     slope, rate_here, moved, added = constant, 0.0, xx, 0.0
                     here[0] = xx
@@ -296,12 +312,12 @@ def line(
                         call_block(rate, here, value, 1, parameters)
                         rate_here = value[0]
                     w = noise if h == dt else spread * math.sqrt(h)
-                    w *= float(z[k, lane])
-                    moved = xx + slope * h + w
+                    moved = muladd(w, float(z[k, lane]), muladd(h, slope, xx))
                     if two:
                         here[0] = moved
                         call_block(drift, here, value, 1, parameters)
-                        moved = xx + 0.5 * (slope + value[0]) * h + w
+                        mean = muladd(0.5 * h, slope + value[0], xx)
+                        moved = muladd(w, float(z[k, lane]), mean)
                     if walls:
                         gap, gap_end = wall_side * (xx - wall), wall_side * (moved - wall)
                         reach = NEAR * spread * math.sqrt(h)
@@ -378,22 +394,28 @@ def line(
                             whole = horizon
                             break
                 if outcome == RUNNING:
-                    x[lane], alive[lane], hazard[lane] = xx, survived, passed
+                    x[block, lane], alive[lane], hazard[lane] = xx, survived, passed
                     state[0, lane], state[1, lane] = t, lost
                     continue
                 times[position[lane]], outcomes[position[lane]] = whole, outcome
-                resets[position[lane]], sides[position[lane]] = count[lane], exit_side
+                resets[position[lane]] = count[lane]
+                if ends == 2:
+                    sides[position[lane]] = exit_side
                 if outcome == BROKEN and report[0] == 0.0:
                     report[0], report[1] = 1.0, float(position[lane])
                     report[2], report[3] = whole, xx
                 position[lane] = -1
-                refill = True
+                freed[free] = lane
+                free += 1
+                running -= 1
+        for lane in range(LANES):
+            x[0, lane] = x[block, lane]
         if report[0] != 0.0:
             break
 
     for lane in range(LANES):
         ints[0, lane], ints[1, lane] = position[lane], count[lane]
-        state[2, lane], state[5, lane], state[6, lane] = x[lane], alive[lane], limit[lane]
+        state[2, lane], state[5, lane], state[6, lane] = x[0, lane], alive[lane], limit[lane]
         state[7, lane] = hazard[lane]
         for row in range(REALS):
             reals[row, lane] = state[row, lane]

@@ -1,4 +1,4 @@
-"""Passage on a line under noise that is not white or not Gaussian, in lanes of 64 paths.
+"""Passage on a line under noise that is not white, not Gaussian or not constant, in 64 lanes.
 
 COLOURED: dx = b(x) dt + eta dt with an Ornstein-Uhlenbeck noise eta of correlation time tau and
 intensity D, dx = b dt + sqrt(2 D) dW for tau -> 0. A step draws eta at its end and the integral of
@@ -9,6 +9,9 @@ with eta from its stationary law.
 STABLE: dx = b(x) dt + dL with an alpha-stable process L. A step adds an increment of its exact
 law (J. M. Chambers, C. L. Mallows, B. W. Stuck, J. Am. Stat. Assoc. 71 (1976) 340, in logarithms).
 A path arrives with the first step that ends on or beyond the target: it jumps across.
+
+MILSTEIN: dx = b(x) dt + sqrt(2 D(x)) dW with D' in hand, of strong order one. Whether a step met
+the target is decided by the crossing probability of a Brownian bridge with D as at its beginning.
 
 Steps are cut short at resets and at the horizon. See :mod:`~.outcomes` for what is kept.
 """
@@ -23,6 +26,7 @@ import numpy as np
 from resetsgd.montecarlo.kernels.clocks import next_reset, overhead, placed
 from resetsgd.montecarlo.kernels.compiling import helper, inlined, kernel, spliced
 from resetsgd.montecarlo.kernels.elementary import cos, exp, log, sin
+from resetsgd.montecarlo.kernels.hitting import within_bridge
 from resetsgd.montecarlo.kernels.lanes import (
     EVENTS,
     LANES,
@@ -30,27 +34,32 @@ from resetsgd.montecarlo.kernels.lanes import (
     next_word,
     normal_block,
     seed_lane,
+    uniform,
     word_lanes,
 )
 from resetsgd.montecarlo.kernels.outcomes import ARRIVED, BROKEN, CENSORED, RUNNING
 from resetsgd.montecarlo.kernels.variates import normal
 from resetsgd.montecarlo.kernels.vectors import call_block, fetch_add, from_bits64, stack
 
-__all__ = ["COLOURED", "INTS", "NUMBERS", "REALS", "STABLE", "WORDS", "driven", "fill_stable"]
+__all__ = ["COLOURED", "INTS", "MILSTEIN", "NUMBERS", "REALS", "STABLE", "WORDS", "driven"]
+__all__ += ["fill_stable", "milstein"]
 
-COLOURED, STABLE = 0, 1
+COLOURED, STABLE, MILSTEIN = 0, 1, 2
 
 NUMBERS = ("start", "low", "high", "side", "step", "horizon", "a", "b", "c")
-"""a, b, c: diffusivity, correlation time, unused; or exponent, skewness, scale for a unit time."""
+"""a, b, c: diffusivity, correlation time, unused; or exponent, skewness, scale for a unit time; or
+the weight of D' in the drift, unused, unused."""
 
-INTS, REALS, WORDS = 2, 6, 8
-"""Rows of the state; reals are time, lost, x, due, ticks, eta."""
+INTS, REALS, WORDS = 2, 8, 8
+"""Rows of the state; reals are time, lost, x, due, ticks, eta, and the probability not to have
+crossed with the uniform it is compared with."""
 
 _noise = stack(np.float32, 2, LANES)
 _lanes = stack(np.float64, LANES)
 _whole = stack(np.int64, LANES)
 _state = stack(np.float64, REALS, LANES)
 _pair = stack(np.float64, 8)
+_both = stack(np.float64, 2 * LANES)
 _ONE_BITS, _S12, _S20 = np.uint64(0x3FF0000000000000), np.uint64(12), np.uint64(20)
 _HALF_CELL = 2.0**-53
 
@@ -94,6 +103,12 @@ def _skewed(alpha: float, beta: float) -> Any:
     return math.atan(lean) / alpha, (1.0 + lean * lean) ** (0.5 / alpha)
 
 
+@inlined
+def milstein(x: float, a: float, s: float, bend: float, h: float, z: float) -> Any:
+    """One step of dx = a dt + s dW, in the sense of Ito, with ``bend`` = s s'."""
+    return x + (a * h + s * math.sqrt(h) * z + 0.5 * bend * h * (z * z - 1.0))
+
+
 @helper
 def _memory(h: float, diffusivity: float, tau: float, out: Any) -> None:
     """Coefficients of a step of coloured noise.
@@ -135,6 +150,8 @@ def driven(
     numbers: Any,
     drift: int,
     parameters: Any,
+    spread: int,
+    spread_numbers: Any,
     clock: Any,
     table: Any,
     lost_table: Any,
@@ -153,8 +170,9 @@ def driven(
 ) -> int:
     """Move paths until the budget of steps is used up or none is left; returns the steps made.
 
-    ``kind`` is COLOURED or STABLE, ``ends`` 1 for a point and 2 for an interval; ``numbers`` see
-    :data:`NUMBERS`. The other arguments are those of
+    ``kind`` is COLOURED, STABLE or MILSTEIN, ``ends`` 1 for a point and 2 for an interval;
+    ``numbers`` see :data:`NUMBERS`; ``spread`` writes sqrt(2 D) and D', for MILSTEIN. The other
+    arguments are those of
     :func:`resetsgd.montecarlo.kernels.line.line`.
     """
     start, low, high, side = numbers[0], numbers[1], numbers[2], numbers[3]
@@ -163,13 +181,14 @@ def driven(
     words, events, z = word_lanes(), word_lanes(), _noise()
     x, a, b, w, moved, h = _lanes(), _lanes(), _lanes(), _lanes(), _lanes(), _lanes()
     t, until, eta, later = _lanes(), _lanes(), _lanes(), _lanes()
+    both, alive, limit, ahead = _both(), _lanes(), _lanes(), _lanes()
     flag, cut, position, count = _whole(), _whole(), _whole(), _whole()
     state, whole, part = _state(), _pair(), _pair()
     turn, stretch, scale, width = 0.0, 1.0, 0.0, 0.0
     if kind == STABLE:
         turn, stretch = _skewed(one, two)
         scale = three * dt ** (1.0 / one)
-    else:
+    elif kind == COLOURED:
         _memory(dt, one, two, whole)
         width = math.sqrt(one / two)
     for lane in range(LANES):
@@ -179,6 +198,7 @@ def driven(
         for row in range(REALS):
             state[row, lane] = reals[row, lane]
         t[lane], x[lane], eta[lane] = reals[0, lane], reals[2, lane], reals[5, lane]
+        alive[lane], limit[lane] = reals[6, lane], reals[7, lane]
         until[lane] = min(state[3, lane], horizon - state[1, lane])
         later[lane] = 0.0
     used, running, refill = 0, 0, True
@@ -198,11 +218,14 @@ def driven(
                             events, lane, clock, table, 0, 0.0, 0.0, 0.0
                         )
                         eta[lane] = width * normal(events, lane) if kind == COLOURED else 0.0
+                        alive[lane] = 1.0
+                        limit[lane] = uniform(events, lane) if kind == MILSTEIN else 0.0
                         until[lane] = min(state[3, lane], horizon)
                 if position[lane] >= 0:
                     running += 1
                 else:  # a free lane moves with the others, and nobody looks
                     x[lane], t[lane], until[lane], eta[lane] = start, 0.0, math.inf, 0.0
+                    alive[lane], limit[lane] = 1.0, 0.0
             if running == 0:
                 break
         used += running
@@ -216,6 +239,9 @@ def driven(
             _stable(words, w, one, turn, stretch)
             for lane in range(LANES):
                 w[lane] *= scale
+        elif kind == MILSTEIN:
+            normal_block(words, z, 2)
+            call_block(spread, x, both, LANES, spread_numbers)
         else:
             normal_block(words, z, 2)
             for lane in range(LANES):
@@ -223,7 +249,7 @@ def driven(
                 w[lane] = whole[2] * eta[lane] + whole[3] * first_z + whole[4] * second_z
                 later[lane] = whole[0] * eta[lane] + whole[1] * first_z
         for lane in range(LANES):
-            if cut[lane] != 0 and position[lane] >= 0:
+            if cut[lane] != 0 and position[lane] >= 0 and kind != MILSTEIN:
                 if kind == STABLE:
                     w[lane] *= (h[lane] / dt) ** (1.0 / one)
                 else:
@@ -231,8 +257,28 @@ def driven(
                     first_z, second_z = float(z[0, lane]), float(z[1, lane])
                     w[lane] = part[2] * eta[lane] + part[3] * first_z + part[4] * second_z
                     later[lane] = part[0] * eta[lane] + part[1] * first_z
-        for lane in range(LANES):
-            moved[lane] = x[lane] + (a[lane] * h[lane] + w[lane])
+        if kind == MILSTEIN:
+            for lane in range(LANES):
+                s, bend = both[lane], both[LANES + lane]
+                slope = a[lane] + one * bend
+                moved[lane] = milstein(x[lane], slope, s, bend, h[lane], float(z[0, lane]))
+                eta[lane] = 0.5 * s * s * h[lane]
+            if ends == 1:
+                for lane in range(LANES):
+                    near, far = side * (x[lane] - low), side * (moved[lane] - low)
+                    ahead[lane] = 1.0 - exp(-max(near * far, 0.0) / eta[lane])
+            else:
+                for lane in range(LANES):
+                    near, far = x[lane] - low, moved[lane] - low
+                    ahead[lane] = 1.0 - exp(-max(near * far, 0.0) / eta[lane])
+                    near, far = high - x[lane], high - moved[lane]
+                    ahead[lane] *= 1.0 - exp(-max(near * far, 0.0) / eta[lane])
+            for lane in range(LANES):
+                alive[lane] *= ahead[lane]
+                later[lane] = 0.0
+        else:
+            for lane in range(LANES):
+                moved[lane] = x[lane] + (a[lane] * h[lane] + w[lane])
         if kind == COLOURED:
             call_block(drift, moved, b, LANES, parameters)
             for lane in range(LANES):
@@ -244,6 +290,7 @@ def driven(
                 inside = min(moved[lane] - low, high - moved[lane])
             fine = 1 if inside > 0.0 else 0
             fine &= 1 if abs(moved[lane]) < math.inf else 0
+            fine &= 1 if alive[lane] >= limit[lane] else 0
             flag[lane] = 1 - (fine & (1 - cut[lane]))
             any_flag |= flag[lane]
         if any_flag == 0:
@@ -261,12 +308,24 @@ def driven(
             lost = state[1, lane]
             if not abs(end) < math.inf:
                 outcome, lasted = BROKEN, t[lane] + lost
-            elif side * (end - low) <= 0.0 or (ends == 2 and end >= high):
+            elif side * (end - low) <= 0.0 or (ends == 2 and end >= high) or (
+                not alive[lane] >= limit[lane]
+            ):  # fmt: skip
                 upper = ends == 2 and end >= high
                 outcome, tau = ARRIVED, h[lane]
+                edge = high if upper else low
                 if kind == COLOURED:
-                    edge = high if upper else low
                     tau *= min((edge - x[lane]) / (end - x[lane]), 1.0)
+                elif kind == MILSTEIN and tau > 0.0:
+                    if ends == 2 and low < end < high:
+                        down = exp(-(x[lane] - low) * (end - low) / eta[lane])
+                        up = exp(-(high - x[lane]) * (high - end) / eta[lane])
+                        upper = uniform(events, lane) * (down + up) >= down
+                        edge = high if upper else low
+                    tau = within_bridge(
+                        abs(x[lane] - edge), abs(end - edge), tau, eta[lane] / tau,
+                        normal(events, lane), uniform(events, lane),
+                    )  # fmt: skip
                 lasted = min(t[lane] + tau + lost, horizon)
                 exit_side = 1 if upper or (ends == 1 and side < 0.0) else -1
             elif cut[lane] == 0:
@@ -304,6 +363,7 @@ def driven(
     for lane in range(LANES):
         ints[0, lane], ints[1, lane] = position[lane], count[lane]
         state[0, lane], state[2, lane], state[5, lane] = t[lane], x[lane], eta[lane]
+        state[6, lane], state[7, lane] = alive[lane], limit[lane]
         for row in range(REALS):
             reals[row, lane] = state[row, lane]
         for row in range(4):

@@ -79,7 +79,10 @@ class Model(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """The data: flat matrices of rows of ``width``, each followed by ``LANE`` rows of zeros."""
+    """The data: flat matrices of rows of ``width``, each followed by ``GROUP`` rows of zeros.
+
+    All real numbers here, and parameters and scratch, are of one type T, float64 or float32.
+    """
 
     inputs: Any
     labels: Any
@@ -112,7 +115,7 @@ def slope(link: int, z: Any, y: Any) -> Any:
     if link == SQUARED:
         return z - y
     if link == LOGISTIC:
-        return 1.0 / (1.0 + exp(-z)) - y
+        return 1.0 / (1.0 + exp(-float(z))) - y
     return (z * z - y) * z
 
 
@@ -122,25 +125,28 @@ def loss(link: int, z: Any, y: Any) -> Any:
     if link == SQUARED:
         return 0.5 * (z - y) * (z - y)
     if link == LOGISTIC:
-        return max(z, 0.0) + log(1.0 + exp(-abs(z))) - y * z
+        return max(z, 0.0) + log(1.0 + exp(-abs(float(z)))) - y * z
     return 0.25 * (z * z - y) * (z * z - y)
 
 
 @helper
 def scores(
-    inputs: Any, width: int, units: int, rows: Any, at: int, count: int, theta: Any, score: Any,
-    hidden: Any,
+    inputs: Any, width: int, units: int, rows: Any, at: int, count: int, theta: Any, base: int,
+    score: Any, hidden: Any,
 ) -> None:  # fmt: skip
-    """Scores of some rows; of a network also the inputs of its units, one row of them a unit."""
+    """Scores of some rows; of a network also the inputs of its units, one row of them a unit.
+
+    The parameters begin at ``theta[base]``.
+    """
     stride, layers = len(score), max(units, 1)
     for k in range(layers):  # one place for both models: it is compiled once
         into = hidden if units > 0 else score
-        dot_rows(inputs, width, rows, at, count, theta, k * width, into, k * stride)
+        dot_rows(inputs, width, rows, at, count, theta, base + k * width, into, k * stride)
     if units > 0:
         for b in range(count):
             total = 0.0
             for k in range(units):
-                total += theta[units * width + k] * max(hidden[k * stride + b], 0.0)
+                total += theta[base + units * width + k] * max(hidden[k * stride + b], 0.0)
             score[b] = total
 
 
@@ -170,32 +176,35 @@ def gradient(
 
 @inlined
 def fast_value(
-    code: int, even: int, size: int, theta: Any, teacher: Any, direction: Any, shift: float
-) -> float:
+    code: int, even: int, size: int, theta: Any, base: int, teacher: Any, direction: Any,
+    shift: float,
+) -> float:  # fmt: skip
     """An observable that needs no data: distance, overlap or projection."""
     if code == DISTANCE:
-        value = squared_distance(theta, teacher, 1.0, size)
+        value = squared_distance(theta, base, teacher, 1.0, size)
         if even:
-            value = min(value, squared_distance(theta, teacher, -1.0, size))
+            value = min(value, squared_distance(theta, base, teacher, -1.0, size))
         return value
     if code == OVERLAP:
-        own = inner(theta, 0, theta, 0, size)
+        own = inner(theta, base, theta, base, size)
         other = inner(teacher, 0, teacher, 0, size)
-        both = inner(theta, 0, teacher, 0, size)
+        both = inner(theta, base, teacher, 0, size)
         if own == 0.0 or other == 0.0:
             return 0.0
         return (abs(both) if even else both) / math.sqrt(own) / math.sqrt(other)
-    return inner(theta, 0, direction, 0, size) - shift
+    return inner(theta, base, direction, 0, size) - shift
 
 
 @helper
-def observed(code: int, model: Model, theta: Any, problem: Problem, scratch: Scratch) -> float:
-    """Any observable."""
+def observed(
+    code: int, model: Model, theta: Any, base: int, problem: Problem, scratch: Scratch
+) -> float:
+    """Any observable of the parameters that begin at ``theta[base]``."""
     link, width, units, size = model.link, model.width, model.units, model.size
     score, hidden = scratch.score, scratch.hidden
     if code <= PROJECTION and not (code == OVERLAP and units > 0):
         return fast_value(
-            code, model.even, size, theta, problem.teacher, problem.direction, model.shift
+            code, model.even, size, theta, base, problem.teacher, problem.direction, model.shift
         )
     if code in (CLEAN, VALIDATION, TRAINING, OVERLAP):
         inputs, labels, count = problem.inputs, problem.labels, model.train
@@ -207,7 +216,7 @@ def observed(code: int, model: Model, theta: Any, problem: Problem, scratch: Scr
         total, own, other, both = 0.0, 0.0, 0.0, 0.0
         for first in range(0, count, CHUNK):
             some = min(CHUNK, count - first)
-            scores(inputs, width, units, problem.numbers, first, some, theta, score, hidden)
+            scores(inputs, width, units, problem.numbers, first, some, theta, base, score, hidden)
             for b in range(some):
                 z, y = score[b], labels[first + b]
                 total += loss(link, z, y)
@@ -225,18 +234,19 @@ def observed(code: int, model: Model, theta: Any, problem: Problem, scratch: Scr
     wrongs = 0.0
     for first in range(0, model.train, CHUNK):
         some = min(CHUNK, model.train - first)
-        scores(problem.inputs, width, units, problem.numbers, first, some, theta, score, hidden)
+        inputs, labels = problem.inputs, problem.labels
+        scores(inputs, width, units, problem.numbers, first, some, theta, base, score, hidden)
         for b in range(some):
-            score[b] = slope(link, score[b], problem.labels[first + b])
+            score[b] = slope(link, score[b], labels[first + b])
             wrongs += problem.wrong[first + b]
         gradient(
-            problem.inputs, width, units, problem.numbers, first, some, theta, score,
+            inputs, width, units, problem.numbers, first, some, theta, score,
             scratch.weight, hidden, 1.0, clean,
         )  # fmt: skip
         for b in range(some):
             score[b] = score[b] * problem.wrong[first + b]
         gradient(
-            problem.inputs, width, units, problem.numbers, first, some, theta, score,
+            inputs, width, units, problem.numbers, first, some, theta, score,
             scratch.weight, hidden, 1.0, noisy,
         )  # fmt: skip
     rights = model.train - wrongs

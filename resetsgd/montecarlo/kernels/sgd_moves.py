@@ -1,7 +1,8 @@
 """Steps of SGD between two events: no reset, no record, at most a quick look after each.
 
-Two versions of one loop: for least squares without momentum, weight decay or shuffling, where a
-step costs some tens of nanoseconds and every branch shows, and for everything else.
+Two versions of one loop. For least squares without momentum, weight decay or shuffling a step costs
+some tens of nanoseconds, in which a replica also waits for itself, for scores need the last step:
+there several replicas take turns. The other version, one replica at a time, does everything else.
 """
 
 from __future__ import annotations
@@ -9,17 +10,20 @@ from __future__ import annotations
 from typing import Any
 
 from resetsgd.montecarlo.kernels.compiling import helper, inlined
-from resetsgd.montecarlo.kernels.sgd_batches import BLOCK, refill_rows, shuffled_rows
-from resetsgd.montecarlo.kernels.sgd_models import Model, fast_value, gradient, scores, slope
-from resetsgd.montecarlo.kernels.sgd_vectors import STREAMS, add_rows, next_words, residual_rows
+from resetsgd.montecarlo.kernels.sgd_batches import refill_rows, shuffled_rows
+from resetsgd.montecarlo.kernels.sgd_models import (
+    DISTANCE,
+    PROJECTION,
+    Model,
+    fast_value,
+    gradient,
+    scores,
+    slope,
+)
+from resetsgd.montecarlo.kernels.sgd_state import AT, LOOK, MADE, MISSED, REACHED, STEP, WRECKED
+from resetsgd.montecarlo.kernels.sgd_vectors import descend, inner, squared_distance
 
-__all__ = ["AT", "MADE", "MISSED", "REACHED", "WRECKED", "general_moves", "regression_moves"]
-
-AT, MADE = 4, 5
-"""Places in the array of counts: rows (or words) used and rows made."""
-
-MISSED, REACHED, WRECKED = 0, 1, 2
-"""How a look went; the number of steps is returned with it as 4 steps + look."""
+__all__ = ["general_moves", "regression_moves", "seen"]
 
 
 @inlined
@@ -39,70 +43,88 @@ def learning_rate(rate: float, schedule: Any, step: int) -> float:
 
 @helper
 def regression_moves(
-    steps: int, step: int, batch: int, rate: float, schedule: Any, target: int, above: int,
-    level: float, every: int, model: Model, inputs: Any, labels: Any, teacher: Any,
-    direction: Any, theta: Any, streams: Any, words: Any, rows: Any, counts: Any, score: Any,
+    live: Any, replicas: int, steps: int, batch: int, rate: float, schedule: Any, target: int,
+    above: int, level: float, every: int, model: Model, inputs: Any, labels: Any, teacher: Any,
+    direction: Any, theta: Any, streams: Any, words: Any, rows: Any, firsts: Any, ends: Any,
+    scales: Any, counts: Any, residuals: Any,
 ) -> int:  # fmt: skip
-    """Make up to ``steps`` steps after step number ``step``; look after each but the last.
+    """Make up to ``steps`` steps with the replicas ``live``; look after each but the last.
 
-    Returns 4 times the steps made plus MISSED, REACHED or WRECKED. With ``target`` -1 there is no
-    look.
+    Returns the steps made, fewer where one has arrived or left the range of floats: its row LOOK
+    says so. With ``target`` -1 there is no look.
     """
     width, train, even, shift = model.width, model.train, model.even, model.shift
-    at, made = int(counts[AT]), int(counts[MADE])
-    result, share = 4 * steps, -1.0 / batch
+    columns = counts.shape[1]
+    run, stretch = len(rows) // columns, len(residuals) // columns
+    share, last, done, stop = -1.0 / batch, len(schedule) - 1, 0, False
+    for i in range(replicas):
+        lane = live[i]
+        counts[LOOK, lane] = MISSED
+        firsts[i], ends[i] = lane * run + counts[AT, lane], lane * run + counts[MADE, lane]
+        scales[i] = share * (rate * schedule[min(counts[STEP, lane], last)])
     for k in range(steps):
-        for _ in range(batch):  # each block of words brings rows
-            if made - at >= batch:
-                break
-            next_words(streams, words, BLOCK // STREAMS)
-            made = refill_rows(words, train, rows, at, made)
-            at = 0
-        residual_rows(inputs, width, rows, at, batch, theta, labels, score)
-        wrecked = score[0] - score[0] != 0.0
-        scale = share * learning_rate(rate, schedule, step + k)
-        add_rows(inputs, width, rows, at, batch, score, 0, scale, theta, 0)
-        at += batch
-        look = MISSED
-        if target >= 0 and k + 1 < steps and (every == 1 or (step + k + 1) % every == 0):
-            value = fast_value(target, even, width, theta, teacher, direction, shift)
-            look = seen(value, above, level)
-        if wrecked:
-            look = WRECKED
-        if look != MISSED:
-            result = 4 * (k + 1) + look
+        for i in range(replicas):
+            if ends[i] - firsts[i] < batch:
+                begin = live[i] * run
+                at, made = firsts[i] - begin, ends[i] - begin
+                made = refill_rows(streams, live[i], words, train, batch, rows, at, made)
+                firsts[i], ends[i] = begin, begin + made
+            if last > 0:
+                factor = schedule[min(counts[STEP, live[i]] + k, last)]
+                scales[i] = share * (rate * factor)
+        descend(
+            inputs, width, rows, firsts, batch, theta, labels, live, replicas, residuals, scales
+        )  # fmt: skip
+        done = k + 1
+        for i in range(replicas):
+            lane = live[i]
+            firsts[i] += batch
+            residual, look = residuals[lane * stretch], MISSED
+            due = every == 1 or (counts[STEP, lane] + done) % every == 0
+            if target >= 0 and done < steps and due:
+                base = lane * width
+                if target == PROJECTION:
+                    value = inner(theta, base, direction, 0, width) - shift
+                elif target == DISTANCE and not even:
+                    value = squared_distance(theta, base, teacher, 1.0, width)
+                else:
+                    value = fast_value(target, even, width, theta, base, teacher, direction, shift)
+                look = seen(value, above, level)
+            if residual - residual != 0.0:
+                look = WRECKED
+            if look != MISSED:
+                counts[LOOK, lane], stop = look, True
+        if stop:
             break
-    counts[AT], counts[MADE] = at, made
-    return result
+    for i in range(replicas):
+        lane = live[i]
+        counts[AT, lane], counts[MADE, lane] = firsts[i] - lane * run, ends[i] - lane * run
+    return done
 
 
 @helper
 def general_moves(
-    steps: int, step: int, batch: int, rate: float, schedule: Any, target: int, above: int,
-    level: float, every: int, model: Model, inputs: Any, labels: Any, teacher: Any,
-    direction: Any, theta: Any, streams: Any, words: Any, rows: Any, counts: Any, score: Any,
-    velocity: Any, weight: Any, hidden: Any, order: Any, momentum: float, decay: float,
-    replace: int,
+    steps: int, batch: int, rate: float, schedule: Any, target: int, above: int, level: float,
+    every: int, model: Model, inputs: Any, labels: Any, teacher: Any, direction: Any, theta: Any,
+    streams: Any, words: Any, rows: Any, counts: Any, score: Any, velocity: Any, weight: Any,
+    hidden: Any, order: Any, momentum: float, decay: float, replace: int,
 ) -> int:  # fmt: skip
-    """The same for any model, momentum, weight decay and batches of different rows."""
+    """The same for one replica and any model, momentum, weight decay and batches."""
     width, units, size, link = model.width, model.units, model.size, model.link
-    at, made, train = int(counts[AT]), int(counts[MADE]), model.train
+    at, made, train = int(counts[AT, 0]), int(counts[MADE, 0]), model.train
     simple = momentum == 0.0 and decay == 0.0
-    result = 4 * steps
+    step, look, done = int(counts[STEP, 0]), MISSED, 0
     for k in range(steps):
         here = 0
         if replace:
-            for _ in range(batch):
-                if made - at >= batch:
-                    break
-                next_words(streams, words, BLOCK // STREAMS)
-                made = refill_rows(words, train, rows, at, made)
+            if made - at < batch:
+                made = refill_rows(streams, 0, words, train, batch, rows, at, made)
                 at = 0
             here = at
             at += batch
         else:
             at = shuffled_rows(streams, words, at, train, batch, order, rows)
-        scores(inputs, width, units, rows, here, batch, theta, score, hidden)
+        scores(inputs, width, units, rows, here, batch, theta, 0, score, hidden)
         for b in range(batch):
             score[b] = slope(link, score[b], labels[rows[here + b]])
         wrecked = score[0] - score[0] != 0.0
@@ -118,14 +140,13 @@ def general_moves(
         if not simple:
             for i in range(size):
                 theta[i] -= eta * velocity[i]
-        look = MISSED
-        if target >= 0 and k + 1 < steps and (every == 1 or (step + k + 1) % every == 0):
-            value = fast_value(target, model.even, size, theta, teacher, direction, model.shift)
+        done = k + 1
+        if target >= 0 and done < steps and (every == 1 or (step + done) % every == 0):
+            value = fast_value(target, model.even, size, theta, 0, teacher, direction, model.shift)
             look = seen(value, above, level)
         if wrecked:
             look = WRECKED
         if look != MISSED:
-            result = 4 * (k + 1) + look
             break
-    counts[AT], counts[MADE] = at, made
-    return result
+    counts[AT, 0], counts[MADE, 0], counts[LOOK, 0] = at, made, look
+    return done

@@ -2,41 +2,43 @@
 
 The vectors of toy problems are short (tens of numbers), and there compilers fail: they interleave
 so many vector steps that a row of twenty falls to scalar code, which costs five times as much.
-These are LLVM intrinsics on four float64 at a time; under ``NUMBA_DISABLE_JIT=1`` a few lines of
-NumPy stand in, equal up to rounding.
+These are LLVM intrinsics on 32 bytes at a time, four float64 or eight float32, all of one type T in
+a call; for rows of up to six such vectors the code is unrolled. Under ``NUMBA_DISABLE_JIT=1`` a few
+lines of NumPy stand in, equal up to rounding.
 
-A matrix is a flat array of rows of ``width`` numbers, width a multiple of ``LANE``, filled up with
-zeros. Rows are chosen by their numbers ``rows[at:at + count]``. ``dot_rows`` and ``residual_rows``
-work on whole groups of ``LANE`` of them: beyond the count there must be numbers of some rows, and
+A matrix is a flat array of rows of ``width`` numbers, width a multiple of ``lanes``, filled up with
+zeros. Rows are chosen by their numbers ``rows[at:at + count]``, int32. ``dot_rows`` and ``descend``
+work on whole groups of ``GROUP`` of them: beyond the count there must be numbers of some rows, and
 space for what they give.
-
-``next_words`` is the generator of :mod:`resetsgd.montecarlo.kernels.lanes`, eight side by side.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from resetsgd.montecarlo.kernels.compiling import settings
-from resetsgd.montecarlo.kernels.lanes import next_word
 
 __all__ = [
-    "LANE",
-    "STREAMS",
+    "GROUP",
     "add_rows",
+    "descend",
     "dot_rows",
     "inner",
-    "next_words",
     "padded",
-    "residual_rows",
     "squared_distance",
 ]
 
-LANE = 4
-"""Widths and counts of rows are multiples of it."""
+GROUP = 4
+"""Rows that are multiplied at a time."""
 
-STREAMS = 8
-"""Generators side by side in ``next_words``."""
+
+def padded(count: int, dtype: Any = np.float64) -> int:
+    """The next count that fills whole vectors."""
+    lanes = 32 // int(np.dtype(dtype).itemsize)
+    return -(-count // lanes) * lanes
+
 
 if settings.DISABLE_JIT:
 
@@ -48,13 +50,6 @@ if settings.DISABLE_JIT:
         chosen = matrix.reshape(-1, width)[rows[at : at + count]]
         out[out_at : out_at + count] = chosen @ vector[begin : begin + width]
 
-    def residual_rows(
-        matrix: Any, width: int, rows: Any, at: int, count: int, vector: Any, labels: Any, out: Any
-    ) -> None:
-        """``out[k]`` = row ``rows[at + k]`` times the vector, less the row's label."""
-        chosen = rows[at : at + count]
-        out[:count] = matrix.reshape(-1, width)[chosen] @ vector[:width] - labels[chosen]
-
     def add_rows(
         matrix: Any, width: int, rows: Any, at: int, count: int, weights: Any, weights_at: int,
         scale: float, out: Any, begin: int,
@@ -64,21 +59,36 @@ if settings.DISABLE_JIT:
         weighted = weights[weights_at : weights_at + count] @ chosen
         out[begin : begin + width] += scale * weighted
 
+    def descend(
+        matrix: Any, width: int, rows: Any, firsts: Any, count: int, thetas: Any, labels: Any,
+        live: Any, replicas: int, residuals: Any, scales: Any,
+    ) -> None:  # fmt: skip
+        """Least squares: add ``scales[i]`` times its summed gradient to each of some replicas.
+
+        The rows of replica i begin at ``firsts[i]``, its parameters in ``thetas`` at width times
+        ``live[i]``; its residuals, score less label, are left in its share of ``residuals``.
+        """
+        stretch = len(residuals) // len(live)
+        for i in range(replicas):
+            begin, at, first = live[i] * width, live[i] * stretch, firsts[i]
+            dot_rows(matrix, width, rows, first, count, thetas, begin, residuals, at)
+            residuals[at : at + count] -= labels[rows[first : first + count]]
+            add_rows(
+                matrix, width, rows, first, count, residuals, at, scales[i], thetas, begin
+            )  # fmt: skip
+
     def inner(a: Any, a_at: int, b: Any, b_at: int, width: int) -> float:
-        """Inner product of two vectors of a width that is a multiple of ``LANE``."""
+        """Inner product of two vectors of a width that fills whole vectors."""
         return float(a[a_at : a_at + width] @ b[b_at : b_at + width])
 
-    def squared_distance(a: Any, b: Any, sign: float, width: int) -> float:
-        """Squared distance of ``a`` and ``sign * b``."""
-        gap = a[:width] - sign * b[:width]
+    def squared_distance(a: Any, a_at: int, b: Any, sign: float, width: int) -> float:
+        """Squared distance of ``a[a_at:a_at + width]`` and ``sign * b``."""
+        gap = a[a_at : a_at + width] - sign * b[:width]
         return float(gap @ gap)
 
-    def next_words(state: Any, words: Any, blocks: int) -> None:
-        """Fill ``words`` with blocks of one word of each of the streams, ``state[4, STREAMS]``."""
-        for k in range(STREAMS * blocks):
-            words[k] = next_word(state, k % STREAMS)
-
 else:
+    from collections.abc import Callable
+
     from llvmlite import ir
     from numba.core import cgutils as untyped
     from numba.core import types
@@ -86,91 +96,174 @@ else:
 
     cgutils: Any = untyped
 
-    _DOUBLE, _I32, _I64 = ir.DoubleType(), ir.IntType(32), ir.IntType(64)
-    _VECTOR = ir.VectorType(_DOUBLE, LANE)
-    _ZEROS = ir.Constant(_VECTOR, [0.0] * LANE)
+    _I32, _I64 = ir.IntType(32), ir.IntType(64)
     _MOST = 6
-    """Vectors of a row that are summed at once, in registers."""
+    """Longest rows, in vectors, that are worked on without a loop."""
 
     def _whole(n: int) -> Any:
         return ir.Constant(_I64, n)
 
-    def _data(context: Any, builder: Any, kind: Any, value: Any) -> Any:
-        return cgutils.create_struct_proxy(kind)(context, builder, value).data
+    def _mask(places: list[int]) -> Any:
+        return ir.Constant(ir.VectorType(_I32, len(places)), places)
 
-    def _place(builder: Any, pointer: Any, at: Any) -> Any:
-        return builder.bitcast(builder.gep(pointer, [at]), _VECTOR.as_pointer())
+    class _Code:
+        """Builds instructions on vectors of T and on the arrays that a call was given."""
 
-    def _load(builder: Any, pointer: Any, at: Any) -> Any:
-        return builder.load(_place(builder, pointer, at), align=8)
+        def __init__(self, context: Any, builder: Any, dtype: Any) -> None:
+            self.context, self.builder = context, builder
+            self.single = dtype is types.float32
+            self.real = ir.FloatType() if self.single else ir.DoubleType()
+            self.lanes = 8 if self.single else 4
+            self.vector = ir.VectorType(self.real, self.lanes)
 
-    def _fused(builder: Any, a: Any, b: Any, c: Any) -> Any:
-        call = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
-        function = cgutils.get_or_insert_function(builder.module, call, f"llvm.fma.v{LANE}f64")
-        return builder.call(function, [a, b, c])
+        def data(self, kind: Any, value: Any) -> Any:
+            return cgutils.create_struct_proxy(kind)(self.context, self.builder, value).data
 
-    def _chosen(builder: Any, a: Any, b: Any, places: list[int]) -> Any:
-        mask = ir.Constant(ir.VectorType(_I32, len(places)), places)
-        return builder.shuffle_vector(a, b, mask)
+        def number(self, value: Any) -> Any:
+            """A float64 as T."""
+            return self.builder.fptrunc(value, self.real) if self.single else value
 
-    def _spread(builder: Any, number: Any) -> Any:
-        unset = ir.Constant(_VECTOR, ir.Undefined)
-        one = builder.insert_element(unset, number, ir.Constant(_I32, 0))
-        return _chosen(builder, one, unset, [0] * LANE)
+        def add(self, a: Any, b: Any) -> Any:
+            return self.builder.add(a, _whole(b) if isinstance(b, int) else b)
 
-    def _total(builder: Any, vector: Any) -> Any:
-        """Sum of the four elements."""
-        unset = ir.Constant(_VECTOR, ir.Undefined)
-        low = _chosen(builder, vector, unset, [0, 1])
-        pair = builder.fadd(low, _chosen(builder, vector, unset, [2, 3]))
-        first, second = (builder.extract_element(pair, ir.Constant(_I32, k)) for k in (0, 1))
-        return builder.fadd(first, second)
+        def place(self, pointer: Any, at: Any, count: int) -> Any:
+            kind = ir.VectorType(self.real, count).as_pointer()
+            return self.builder.bitcast(self.builder.gep(pointer, [at]), kind)
 
-    def _totals(builder: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
-        """The sums of the elements of four vectors, as a vector."""
-        even, odd = [0, 4, 2, 6], [1, 5, 3, 7]
-        ab = builder.fadd(_chosen(builder, a, b, even), _chosen(builder, a, b, odd))
-        cd = builder.fadd(_chosen(builder, c, d, even), _chosen(builder, c, d, odd))
-        low = _chosen(builder, ab, cd, [0, 1, 4, 5])
-        return builder.fadd(low, _chosen(builder, ab, cd, [2, 3, 6, 7]))
+        def load(self, pointer: Any, at: Any) -> Any:
+            width = 4 if self.single else 8
+            return self.builder.load(self.place(pointer, at, self.lanes), align=width)
 
-    def _sums(builder: Any, count: int) -> list[Any]:
-        """Vectors that start at zero; LLVM turns them into registers."""
-        slots = [cgutils.alloca_once(builder, _VECTOR) for _ in range(count)]
-        for slot in slots:
-            builder.store(_ZEROS, slot)
-        return slots
+        def store(self, value: Any, pointer: Any, at: Any) -> None:
+            width = 4 if self.single else 8
+            self.builder.store(value, self.place(pointer, at, value.type.count), align=width)
+
+        def item(self, pointer: Any, at: Any) -> Any:
+            return self.builder.load(self.builder.gep(pointer, [at]))
+
+        def row(self, rows: Any, at: Any) -> Any:
+            """The number of a row."""
+            return self.builder.sext(self.item(rows, at), _I64)
+
+        def fused(self, a: Any, b: Any, c: Any) -> Any:
+            name = f"llvm.fma.v{self.lanes}f{32 if self.single else 64}"
+            call = ir.FunctionType(self.vector, [self.vector] * 3)
+            function = cgutils.get_or_insert_function(self.builder.module, call, name)
+            return self.builder.call(function, [a, b, c])
+
+        def chosen(self, a: Any, b: Any, places: list[int]) -> Any:
+            return self.builder.shuffle_vector(a, b, _mask(places))
+
+        def spread(self, number: Any) -> Any:
+            unset = ir.Constant(self.vector, ir.Undefined)
+            one = self.builder.insert_element(unset, number, ir.Constant(_I32, 0))
+            return self.chosen(one, unset, [0] * self.lanes)
+
+        def halved(self, vector: Any) -> Any:
+            """The upper half added to the lower."""
+            half = vector.type.count // 2
+            unset = ir.Constant(vector.type, ir.Undefined)
+            low = self.chosen(vector, unset, list(range(half)))
+            return self.builder.fadd(low, self.chosen(vector, unset, list(range(half, 2 * half))))
+
+        def total(self, vector: Any) -> Any:
+            """Sum of the elements, as a float64."""
+            while vector.type.count > 2:
+                vector = self.halved(vector)
+            both = [self.builder.extract_element(vector, ir.Constant(_I32, k)) for k in (0, 1)]
+            sum_ = self.builder.fadd(*both)
+            return self.builder.fpext(sum_, ir.DoubleType()) if self.single else sum_
+
+        def crossed(self, a: Any, b: Any, low: list[int], high: list[int]) -> Any:
+            """Some elements of two vectors, added to some others."""
+            return self.builder.fadd(self.chosen(a, b, low), self.chosen(a, b, high))
+
+        def totals(self, parts: list[Any]) -> Any:
+            """The sums of the elements of four vectors, or of two, as a vector of as many."""
+            low, high = [0, 4, 2, 6], [1, 5, 3, 7]
+            pair, rest = [0, 1, 4, 5], [2, 3, 6, 7]
+            if self.single:  # these patterns are one instruction each
+                low, high = [0, 8, 1, 9, 4, 12, 5, 13], [2, 10, 3, 11, 6, 14, 7, 15]
+                pair, rest = [0, 1, 8, 9, 4, 5, 12, 13], [2, 3, 10, 11, 6, 7, 14, 15]
+            both = self.crossed(parts[0], parts[1], low, high)
+            if len(parts) == GROUP:
+                both = self.crossed(both, self.crossed(parts[2], parts[3], low, high), pair, rest)
+                return self.halved(both) if self.single else both
+            if self.single:
+                both = self.crossed(both, both, pair, rest)
+            both = self.halved(both)
+            return self.chosen(both, both, [0, 1])
+
+        def loop(self, begin: Any, end: Any, step: int) -> Any:
+            return cgutils.for_range_slice(self.builder, begin, end, _whole(step))
+
+        def sums(self, count: int) -> list[Any]:
+            """Vectors that start at zero; LLVM turns them into registers."""
+            slots = [cgutils.alloca_once(self.builder, self.vector) for _ in range(count)]
+            for slot in slots:
+                self.builder.store(ir.Constant(self.vector, [0.0] * self.lanes), slot)
+            return slots
+
+        def grow(self, slot: Any, a: Any, b: Any) -> None:
+            self.builder.store(self.fused(a, b, self.builder.load(slot)), slot)
+
+        def by_width(self, width: Any, work: Callable[[int | None], None]) -> None:
+            """Do the work once for each number of vectors in a row, ``None`` for many."""
+            last = self.builder.append_basic_block("end")
+            many = self.builder.append_basic_block("many")
+            cases = self.builder.switch(width, many)
+            for count in range(1, _MOST + 1):
+                block = self.builder.append_basic_block(f"width{count}")
+                cases.add_case(_whole(self.lanes * count), block)
+                self.builder.position_at_end(block)
+                work(count)
+                self.builder.branch(last)
+            self.builder.position_at_end(many)
+            work(None)
+            self.builder.branch(last)
+            self.builder.position_at_end(last)
 
     def _dot_rows(
-        context: Any, builder: Any, width: Any, at: Any, count: Any, begin: Any, out_at: Any,
-        pointers: Any, labels: Any = None,
-    ) -> Any:  # fmt: skip
+        code: _Code, vectors: int | None, width: Any, places: Any, pointers: Any, labels: Any = None
+    ) -> None:
         """Four rows at a time, so that one reading of the vector serves all."""
         matrix, rows, vector, out = pointers
-        loop = cgutils.for_range_slice
+        at, count, begin, out_at = places
+        builder = code.builder
+        # Read once: that what is written is elsewhere LLVM cannot know.
+        steps = range(0, code.lanes * (vectors or 0), code.lanes)
+        parts = [code.load(vector, code.add(begin, step)) for step in steps]
+        stride = width if vectors is None else _whole(code.lanes * vectors)
 
-        with loop(builder, _whole(0), count, _whole(LANE)) as (k, _):
+        def group(k: Any, many: int) -> None:
             first = builder.add(at, k)
-            chosen = [
-                builder.load(builder.gep(rows, [builder.add(first, _whole(j))]))
-                for j in range(LANE)
-            ]
-            heads = [builder.mul(width, row) for row in chosen]
-            slots = _sums(builder, LANE)
-            with loop(builder, _whole(0), width, _whole(LANE)) as (i, _):
-                part = _load(builder, vector, builder.add(begin, i))
+            chosen = [code.row(rows, code.add(first, j)) for j in range(many)]
+            heads = [builder.mul(stride, row) for row in chosen]
+            slots = code.sums(many)
+
+            def more(i: Any, part: Any) -> None:
                 for head, slot in zip(heads, slots, strict=True):
-                    entry = _load(builder, matrix, builder.add(head, i))
-                    builder.store(_fused(builder, part, entry, builder.load(slot)), slot)
-            sums = _totals(builder, *(builder.load(slot) for slot in slots))
+                    code.grow(slot, part, code.load(matrix, builder.add(head, i)))
+
+            if vectors is None:
+                with code.loop(_whole(0), width, code.lanes) as (i, _):
+                    more(i, code.load(vector, builder.add(begin, i)))
+            for step, part in zip(steps, parts, strict=True):
+                more(_whole(step), part)
+            sums = code.totals([builder.load(slot) for slot in slots])
             if labels is not None:
-                shift = ir.Constant(_VECTOR, ir.Undefined)
+                shift = ir.Constant(sums.type, ir.Undefined)
                 for j, row in enumerate(chosen):
-                    label = builder.load(builder.gep(labels, [row]))
+                    label = code.item(labels, row)
                     shift = builder.insert_element(shift, label, ir.Constant(_I32, j))
                 sums = builder.fsub(sums, shift)
-            builder.store(sums, _place(builder, out, builder.add(out_at, k)), align=8)
-        return context.get_dummy_value()
+            code.store(sums, out, builder.add(out_at, k))
+
+        fours = builder.and_(code.add(count, 1), _whole(-GROUP))
+        with code.loop(_whole(0), fours, GROUP) as (k, _):
+            group(k, GROUP)
+        with builder.if_then(builder.icmp_signed("<", fours, count)):  # one or two are left
+            group(fours, 2)
 
     @intrinsic
     def dot_rows(
@@ -179,32 +272,60 @@ else:
     ) -> Any:  # fmt: skip
         """``out[out_at + k]`` = row ``rows[at + k]`` times ``vector[begin:begin + width]``."""
 
-        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            kinds = signature.args
-            _, width, _, at, count, _, begin, _, out_at = arguments
-            pointers = [_data(context, builder, kinds[i], arguments[i]) for i in (0, 2, 5, 7)]
-            return _dot_rows(context, builder, width, at, count, begin, out_at, pointers)
+        def build(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+            code = _Code(context, builder, matrix.dtype)
+            _, width, _, at, count, _, begin, _, out_at = given
+            pointers = [code.data(signature.args[i], given[i]) for i in (0, 2, 5, 7)]
+            places = (at, count, begin, out_at)
+            code.by_width(width, lambda vectors: _dot_rows(code, vectors, width, places, pointers))
+            return context.get_dummy_value()
 
         n = types.int64
-        return types.void(matrix, n, rows, n, n, vector, n, out, n), code
+        return types.void(matrix, n, rows, n, n, vector, n, out, n), build
 
-    @intrinsic
-    def residual_rows(
-        typing: Any, matrix: Any, width: Any, rows: Any, at: Any, count: Any, vector: Any,
-        labels: Any, out: Any,
-    ) -> Any:  # fmt: skip
-        """``out[k]`` = row ``rows[at + k]`` times the vector, less the row's label."""
+    def _add_columns(
+        code: _Code, vectors: int, stride: Any, i: Any, pointers: Any, places: Any, factor: Any
+    ) -> None:
+        """Sum some columns of all rows; even and odd rows apart, to wait less."""
+        matrix, rows, weights, out = pointers
+        at, count, weights_at, begin = places
+        builder = code.builder
+        slots = code.sums(2 * vectors)
 
-        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            kinds = signature.args
-            _, width, _, at, count, _, _, _ = arguments
-            pointers = [_data(context, builder, kinds[i], arguments[i]) for i in (0, 2, 5, 7)]
-            shifts = _data(context, builder, kinds[6], arguments[6])
-            zero = _whole(0)
-            return _dot_rows(context, builder, width, at, count, zero, zero, pointers, shifts)
+        def add(k: Any, odd: int) -> None:
+            row = code.row(rows, builder.add(at, k))
+            head = builder.add(builder.mul(stride, row), i)
+            weight = code.spread(code.item(weights, builder.add(weights_at, k)))
+            for j in range(vectors):
+                entry = code.load(matrix, code.add(head, code.lanes * j))
+                code.grow(slots[2 * j + odd], weight, entry)
 
-        n = types.int64
-        return types.void(matrix, n, rows, n, n, vector, labels, out), code
+        last = builder.and_(count, _whole(-2))
+        with code.loop(_whole(0), last, 2) as (k, _):
+            add(k, 0)
+            add(code.add(k, 1), 1)
+        with builder.if_then(builder.icmp_signed("!=", last, count)):
+            add(last, 0)
+        for j in range(vectors):
+            pair = (builder.load(slot) for slot in slots[2 * j : 2 * j + 2])
+            place = builder.add(begin, code.add(i, code.lanes * j))
+            after = code.fused(factor, builder.fadd(*pair), code.load(out, place))
+            code.store(after, out, place)
+
+    def _add_rows(
+        code: _Code, vectors: int | None, width: Any, places: Any, pointers: Any, factor: Any
+    ) -> None:
+        """All columns, six vectors of them at a time."""
+        if vectors is not None:
+            stride = _whole(code.lanes * vectors)
+            _add_columns(code, vectors, stride, _whole(0), pointers, places, factor)
+            return
+        block = _whole(code.lanes * _MOST)
+        blocks = code.builder.mul(code.builder.sdiv(width, block), block)
+        with code.loop(_whole(0), blocks, code.lanes * _MOST) as (i, _):
+            _add_columns(code, _MOST, width, i, pointers, places, factor)
+        with code.loop(blocks, width, code.lanes) as (i, _):
+            _add_columns(code, 1, width, i, pointers, places, factor)
 
     @intrinsic
     def add_rows(
@@ -213,128 +334,106 @@ else:
     ) -> Any:  # fmt: skip
         """Add scale times the weighted sum of rows to ``out[begin:begin + width]``."""
 
-        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            kinds = signature.args
-            _, width, _, at, count, _, weights_at, scale, _, begin = arguments
-            matrix, rows, weights, out = (
-                _data(context, builder, kinds[i], arguments[i]) for i in (0, 2, 5, 8)
+        def build(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+            code = _Code(context, builder, matrix.dtype)
+            _, width, _, at, count, _, weights_at, scale, _, begin = given
+            pointers = [code.data(signature.args[i], given[i]) for i in (0, 2, 5, 8)]
+            places, factor = (at, count, weights_at, begin), code.spread(code.number(scale))
+            code.by_width(
+                width,
+                lambda vectors: _add_rows(code, vectors, width, places, pointers, factor),
             )
-            factor = _spread(builder, scale)
-            loop = cgutils.for_range_slice
-
-            def columns(i: Any, vectors: int) -> None:
-                """Sum some columns of all rows; even and odd rows apart, to wait less."""
-                slots = _sums(builder, 2 * vectors)
-
-                def add(place: Any, odd: int) -> None:
-                    row = builder.load(builder.gep(rows, [builder.add(at, place)]))
-                    head = builder.add(builder.mul(width, row), i)
-                    weight = builder.gep(weights, [builder.add(weights_at, place)])
-                    weight = _spread(builder, builder.load(weight))
-                    for j in range(vectors):
-                        slot = slots[2 * j + odd]
-                        entry = _load(builder, matrix, builder.add(head, _whole(LANE * j)))
-                        builder.store(_fused(builder, weight, entry, builder.load(slot)), slot)
-
-                last = builder.and_(count, _whole(-2))
-                with loop(builder, _whole(0), last, _whole(2)) as (k, _):
-                    add(k, 0)
-                    add(builder.add(k, _whole(1)), 1)
-                with builder.if_then(builder.icmp_signed("!=", last, count)):
-                    add(last, 0)
-                for j in range(vectors):
-                    pair = (builder.load(slot) for slot in slots[2 * j : 2 * j + 2])
-                    place = builder.add(begin, builder.add(i, _whole(LANE * j)))
-                    before = _load(builder, out, place)
-                    after = _fused(builder, factor, builder.fadd(*pair), before)
-                    builder.store(after, _place(builder, out, place), align=8)
-
-            block = _whole(LANE * _MOST)
-            blocks = builder.mul(builder.sdiv(width, block), block)
-            with loop(builder, _whole(0), blocks, block) as (i, _):
-                columns(i, _MOST)
-            rest = builder.sub(width, blocks)
-            for vectors in range(1, _MOST):
-                with builder.if_then(builder.icmp_signed("==", rest, _whole(LANE * vectors))):
-                    columns(blocks, vectors)
             return context.get_dummy_value()
 
         n, real = types.int64, types.float64
-        return types.void(matrix, n, rows, n, n, weights, n, real, out, n), code
+        return types.void(matrix, n, rows, n, n, weights, n, real, out, n), build
+
+    @intrinsic
+    def descend(
+        typing: Any, matrix: Any, width: Any, rows: Any, firsts: Any, count: Any, thetas: Any,
+        labels: Any, live: Any, replicas: Any, residuals: Any, scales: Any,
+    ) -> Any:  # fmt: skip
+        """Least squares: add ``scales[i]`` times its summed gradient to each of some replicas.
+
+        The rows of replica i begin at ``firsts[i]``, its parameters in ``thetas`` at width times
+        ``live[i]``; its residuals, score less label, are left in its share of ``residuals``.
+        """
+
+        def build(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+            code = _Code(context, builder, matrix.dtype)
+            width, count, replicas = given[1], given[4], given[8]
+            data = [
+                code.data(signature.args[i], given[i]) if i not in (1, 4, 8) else None
+                for i in range(11)
+            ]
+            matrix_, _, rows_, firsts_, _, thetas_, labels_, live_, _, residuals_, scales_ = data
+            columns, length = (
+                builder.extract_value(
+                    cgutils.create_struct_proxy(signature.args[i])(
+                        context, builder, given[i]
+                    ).shape,
+                    0,
+                )
+                for i in (7, 9)
+            )
+            stretch = builder.sdiv(length, columns)
+
+            def work(vectors: int | None) -> None:
+                """One waits for its scores while another adds up its rows."""
+                across = width if vectors is None else _whole(code.lanes * vectors)
+                for phase in range(2):
+                    with code.loop(_whole(0), replicas, 1) as (i, _):
+                        at, lane = code.item(firsts_, i), code.item(live_, i)
+                        begin, into = builder.mul(lane, across), builder.mul(lane, stretch)
+                        if phase == 0:
+                            places = (at, count, begin, into)
+                            pointers = [matrix_, rows_, thetas_, residuals_]
+                            _dot_rows(code, vectors, width, places, pointers, labels_)
+                        else:
+                            factor = code.spread(code.number(code.item(scales_, i)))
+                            places = (at, count, into, begin)
+                            pointers = [matrix_, rows_, residuals_, thetas_]
+                            _add_rows(code, vectors, width, places, pointers, factor)
+
+            code.by_width(width, work)
+            return context.get_dummy_value()
+
+        n = types.int64
+        return (
+            types.void(matrix, n, rows, firsts, n, thetas, labels, live, n, residuals, scales),
+            build,
+        )
 
     @intrinsic
     def inner(typing: Any, a: Any, a_at: Any, b: Any, b_at: Any, width: Any) -> Any:
-        """Inner product of two vectors of a width that is a multiple of ``LANE``."""
+        """Inner product of two vectors of a width that fills whole vectors."""
 
-        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            _, a_at, _, b_at, width = arguments
-            a, b = (_data(context, builder, signature.args[i], arguments[i]) for i in (0, 2))
-            (slot,) = _sums(builder, 1)
-            loop = cgutils.for_range_slice
-            with loop(builder, _whole(0), width, _whole(LANE)) as (i, _):
-                x = _load(builder, a, builder.add(a_at, i))
-                y = _load(builder, b, builder.add(b_at, i))
-                builder.store(_fused(builder, x, y, builder.load(slot)), slot)
-            return _total(builder, builder.load(slot))
+        def build(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+            code = _Code(context, builder, a.dtype)
+            _, a_at, _, b_at, width = given
+            left, right = (code.data(signature.args[i], given[i]) for i in (0, 2))
+            (slot,) = code.sums(1)
+            with code.loop(_whole(0), width, code.lanes) as (i, _):
+                x = code.load(left, builder.add(a_at, i))
+                code.grow(slot, x, code.load(right, builder.add(b_at, i)))
+            return code.total(builder.load(slot))
 
         n = types.int64
-        return types.float64(a, n, b, n, n), code
+        return types.float64(a, n, b, n, n), build
 
     @intrinsic
-    def squared_distance(typing: Any, a: Any, b: Any, sign: Any, width: Any) -> Any:
-        """Squared distance of ``a`` and ``sign * b``."""
+    def squared_distance(typing: Any, a: Any, a_at: Any, b: Any, sign: Any, width: Any) -> Any:
+        """Squared distance of ``a[a_at:a_at + width]`` and ``sign * b``."""
 
-        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            a, b = (_data(context, builder, signature.args[i], arguments[i]) for i in (0, 1))
-            turn = _spread(builder, builder.fneg(arguments[2]))
-            (slot,) = _sums(builder, 1)
-            loop = cgutils.for_range_slice
-            with loop(builder, _whole(0), arguments[3], _whole(LANE)) as (i, _):
-                gap = _fused(builder, turn, _load(builder, b, i), _load(builder, a, i))
-                builder.store(_fused(builder, gap, gap, builder.load(slot)), slot)
-            return _total(builder, builder.load(slot))
+        def build(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+            code = _Code(context, builder, a.dtype)
+            left, right = (code.data(signature.args[i], given[i]) for i in (0, 2))
+            turn = code.spread(code.number(builder.fneg(given[3])))
+            (slot,) = code.sums(1)
+            with code.loop(_whole(0), given[4], code.lanes) as (i, _):
+                x = code.load(left, builder.add(given[1], i))
+                gap = code.fused(turn, code.load(right, i), x)
+                code.grow(slot, gap, gap)
+            return code.total(builder.load(slot))
 
-        return types.float64(a, b, types.float64, types.int64), code
-
-    @intrinsic
-    def next_words(typing: Any, state: Any, words: Any, blocks: Any) -> Any:
-        """Fill ``words`` with blocks of one word of each of the streams, ``state[4, STREAMS]``."""
-        kind = ir.VectorType(_I32, STREAMS)
-
-        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            state, words = (
-                _data(context, builder, signature.args[i], arguments[i]) for i in (0, 1)
-            )
-
-            def at(pointer: Any, index: Any) -> Any:
-                return builder.bitcast(builder.gep(pointer, [index]), kind.as_pointer())
-
-            def by(amount: int) -> Any:
-                return ir.Constant(kind, [amount] * STREAMS)
-
-            def rotated(x: Any, k: int) -> Any:
-                return builder.or_(builder.shl(x, by(k)), builder.lshr(x, by(32 - k)))
-
-            slots = [cgutils.alloca_once(builder, kind) for _ in range(4)]
-            for i, slot in enumerate(slots):
-                builder.store(builder.load(at(state, _whole(STREAMS * i)), align=4), slot)
-            with cgutils.for_range(builder, arguments[2]) as loop:
-                s0, s1, s2, s3 = (builder.load(slot) for slot in slots)
-                result = builder.add(rotated(builder.add(s0, s3), 7), s0)
-                builder.store(result, at(words, builder.mul(loop.index, _whole(STREAMS))), align=4)
-                t = builder.shl(s1, by(9))
-                s2, s3 = builder.xor(s2, s0), builder.xor(s3, s1)
-                s1, s0 = builder.xor(s1, s2), builder.xor(s0, s3)
-                after = (s0, s1, builder.xor(s2, t), rotated(s3, 11))
-                for slot, value in zip(slots, after, strict=True):
-                    builder.store(value, slot)
-            for i, slot in enumerate(slots):
-                builder.store(builder.load(slot), at(state, _whole(STREAMS * i)), align=4)
-            return context.get_dummy_value()
-
-        return types.void(state, words, types.int64), code
-
-
-def padded(count: int) -> int:
-    """The next multiple of ``LANE``."""
-    return -(-count // LANE) * LANE
+        return types.float64(a, types.int64, b, types.float64, types.int64), build

@@ -48,6 +48,7 @@ from resetsgd.montecarlo.kernels.space_events import (
     coming,
     look,
     place,
+    pull,
     wait,
     which_side,
 )
@@ -76,14 +77,19 @@ def set_pace(
         h = min(step, left)
         whole[FINAL, lane] = 1 if left <= step else 0
     length[0, lane] = h
-    pace[0, lane] = h
-    pace[3, lane] = 0.5 * h
+    pace[0, lane] = mover.sense * h
+    pace[3, lane] = 0.5 * mover.sense * h
     pace[1, lane] = math.sqrt(2.0 * h)
     if mover.friction > 0.0:
         kept = math.exp(-mover.friction * h)
         pace[1, lane] = math.sqrt(mover.friction * -math.expm1(-2.0 * mover.friction * h))
         pace[2, lane] = kept
-        pace[4, lane] = 0.5 * mover.friction * h
+        pace[3, lane] = 0.5 * h
+        pace[4, lane] = 0.5 * mover.sense * mover.friction * h
+    elif mover.memory > 0.0:
+        pace[1, lane] = math.sqrt(-math.expm1(-2.0 * h / mover.memory) / mover.memory)
+        pace[2, lane] = math.exp(-h / mover.memory)
+        pace[4, lane] = 0.5 * h
 
 
 @kernel
@@ -128,9 +134,10 @@ def travel(
     """
     d = starts.shape[1] - 1
     rare = mover.noise == FULL
+    smooth = mover.friction > 0.0 or mover.memory > 0.0
     x, g = rows(state.x, d), rows(state.x, d)
     e = rows(state.x, d if mover.heun or mover.noise == DIAGONAL_HERE else 1)
-    v = rows(state.x, d if mover.friction > 0.0 else 1)
+    v = rows(state.x, d if smooth else 1)
     z = rows(np.zeros(1, np.float32), 2 * ((d + 1) // 2) if rare else 2)
     w, pace = rows(state.x, 3), rows(state.x, 5)
     real, whole = rows(state.reals, len(state.reals)), rows(state.ints, len(state.ints))
@@ -143,7 +150,7 @@ def travel(
     for lane in range(LANES):
         for j in range(d):
             x[j, lane] = state.x[j, lane]
-            if mover.friction > 0.0:
+            if smooth:
                 v[j, lane] = state.x[d + j, lane]
         for j in range(len(real)):
             real[j, lane] = state.reals[j, lane]
@@ -234,7 +241,7 @@ def travel(
                         before[row, lane], gap[row, lane], h, across[0, lane],
                         first_half, uniform(events, lane),
                     )  # fmt: skip
-                elif mover.friction > 0.0 and before[row, lane] > 0.0:
+                elif smooth and before[row, lane] > 0.0:
                     # A path with a velocity is nearly straight within a step.
                     back = h * (gap[row, lane] / (gap[row, lane] - before[row, lane]))
                 real[TIME, lane] -= max(back, 0.0)
@@ -249,7 +256,10 @@ def travel(
                 given_up = end >= horizon - real[LOST, lane]
                 if end == real[DUE, lane] and not given_up:
                     whole[RESETS, lane] += 1
-                    place(lane, x, v, events, mover, backs)
+                    if clock[5] >= 0.0:
+                        pull(lane, x, v, events, mover, aim, distance, clock[5])
+                    else:
+                        place(lane, x, v, events, mover, backs, clock[6])
                     measure_lane(aim, x, lane, gap)
                     stale = True
                     real[LOST, lane] += overhead(events, lane, clock, lost)
@@ -278,7 +288,7 @@ def travel(
     for lane in range(LANES):
         for j in range(d):
             state.x[j, lane] = x[j, lane]
-            if mover.friction > 0.0:
+            if smooth:
                 state.x[d + j, lane] = v[j, lane]
         for j in range(len(real)):
             state.reals[j, lane] = real[j, lane]

@@ -11,7 +11,8 @@ from resetsgd.montecarlo.kernels.clocks import next_reset
 from resetsgd.montecarlo.kernels.compiling import helper
 from resetsgd.montecarlo.kernels.lanes import EVENTS, MOTION, seed_lane, uniform
 from resetsgd.montecarlo.kernels.outcomes import LOST, POSITION, RESETS, TIME
-from resetsgd.montecarlo.kernels.space_state import LOOK_AT_STEPS, LOOK_AT_TIMES, SLAB
+from resetsgd.montecarlo.kernels.space_state import BALL, FULL, LOOK_AT_STEPS, LOOK_AT_TIMES, SLAB
+from resetsgd.montecarlo.kernels.variates import normal
 from resetsgd.montecarlo.kernels.vectors import fetch_add
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
     "coming",
     "look",
     "place",
+    "pull",
+    "renew",
     "wait",
     "which_side",
 ]
@@ -60,6 +63,8 @@ def begin(
     real[DUE, lane], real[LOOK, lane], real[END, lane] = math.inf, math.inf, math.inf
     for j in range(len(x)):
         x[j, lane] = starts[0, j]
+        if mover.friction > 0.0 or mover.memory > 0.0:
+            v[j, lane] = 0
     if not more:
         return
     path = np.uint64(first + at)
@@ -68,7 +73,7 @@ def begin(
     # Drawn whether needed or not, so that looking at a path does not change it.
     real[LIMIT, lane] = uniform(events, lane)
     shift = uniform(events, lane)
-    place(lane, x, v, events, mover, starts)
+    place(lane, x, v, events, mover, starts, 0.0)
     wait(lane, real, whole, clock, table, events)
     if looks.mode == LOOK_AT_TIMES:
         real[LOOK, lane] = looks.first + looks.jitter * shift
@@ -78,8 +83,10 @@ def begin(
 
 
 @helper
-def place(lane: int, x: Any, v: Any, events: Any, mover: Any, points: Any) -> None:
-    """Put a path on one of the points, at rest."""
+def place(
+    lane: int, x: Any, v: Any, events: Any, mover: Any, points: Any, kept: float
+) -> None:  # fmt: skip
+    """Put a path on one of the points, at rest, but for a share of where and how fast it was."""
     d = len(x)
     low, high = 0, len(points) - 1
     if high > 0:
@@ -93,9 +100,46 @@ def place(lane: int, x: Any, v: Any, events: Any, mover: Any, points: Any) -> No
             else:
                 low = middle + 1
     for j in range(d):
-        x[j, lane] = points[low, j]
+        x[j, lane] = points[low, j] + kept * (x[j, lane] - points[low, j])
         if mover.friction > 0.0:
-            v[j, lane] = 0
+            v[j, lane] *= kept
+    if mover.memory > 0.0:
+        renew(lane, v, events, mover)
+
+
+@helper
+def pull(
+    lane: int, x: Any, v: Any, events: Any, mover: Any, aim: Any, distance: float, factor: float
+) -> None:  # fmt: skip
+    """Multiply the distance to the target, and the velocity, by a factor."""
+    ball = aim.code == BALL
+    # What the vector from the centre is multiplied by, or how far to go along the normal.
+    radius = aim.low + distance
+    share = (aim.low + factor * distance) / radius if ball else (factor - 1.0) * distance
+    for j in range(len(x)):
+        if ball:
+            x[j, lane] = aim.vector[j] + share * (x[j, lane] - aim.vector[j])
+        else:
+            x[j, lane] += share * aim.vector[j]
+        if mover.friction > 0.0:
+            v[j, lane] *= factor
+    if mover.memory > 0.0:
+        renew(lane, v, events, mover)
+
+
+@helper
+def renew(lane: int, v: Any, events: Any, mover: Any) -> None:
+    """Draw noise that has a memory from its stationary law."""
+    width = 1.0 / math.sqrt(mover.memory)
+    for j in range(len(v)):
+        v[j, lane] = 0
+    for k in range(len(v)):
+        z = width * normal(events, lane)
+        if mover.noise == FULL:
+            for j in range(k, len(v)):
+                v[j, lane] += mover.factor[j, k] * z
+        else:
+            v[k, lane] = mover.scale[k] * z
 
 
 @helper

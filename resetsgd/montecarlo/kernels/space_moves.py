@@ -1,9 +1,11 @@
 """One step of all lanes in many dimensions, and how far they are from the target.
 
 Everything here is spliced into the kernel ``space``: loops over lanes without a branch, which
-become vector code, inside loops over dimensions. ``pace`` holds, of type T and for each lane, the
-length h of its step, what the noise is multiplied with, and (with friction) the share of the
-velocity that is kept.
+become vector code, inside loops over dimensions. ``pace`` holds, of type T and for each lane, what
+drifts are multiplied with (the length of its step, negative where they are gradients), the same for
+the noise, (with friction) the share of the velocity that is kept, half the first (with friction:
+half the step) and (with friction) what drifts are multiplied with in half a step. Noise with a
+memory takes the place of the velocity; the last is then half the step.
 """
 
 from __future__ import annotations
@@ -55,8 +57,9 @@ def move(
 ) -> None:
     """One step of all lanes.
 
-    Without friction Euler, or Heun's average of the drifts at both ends. With friction: kick,
-    drift, friction and noise, drift, kick; ``g`` then is the drift at ``x`` unless ``stale``.
+    Without friction Euler, or Heun's average of the drifts at both ends, and of the noise where it
+    has a memory. With friction: kick, drift, friction and noise, drift, kick; ``g`` then is the
+    drift at ``x`` unless ``stale``.
     """
     d = len(x)
     if stale or mover.friction == 0.0:
@@ -70,13 +73,19 @@ def move(
             j = 2 * pair + half
             if j >= d:
                 continue
-            if mover.noise == DIAGONAL and mover.friction == 0.0:  # the usual case, in one go
+            if mover.noise == DIAGONAL and mover.friction == 0.0 and mover.memory == 0.0:
+                # The usual case, in one go.
                 s = mover.scale[j]
                 for lane in range(LANES):
                     x[j, lane] += g[j, lane] * pace[0, lane] + s * z[half, lane] * pace[1, lane]
                 continue
             noise_row(mover, j, z, half, e, w)
-            if mover.friction == 0.0:
+            if mover.memory > 0.0:
+                for lane in range(LANES):
+                    later = pace[2, lane] * v[j, lane] + pace[1, lane] * w[0, lane]
+                    x[j, lane] += g[j, lane] * pace[0, lane] + pace[4, lane] * (v[j, lane] + later)
+                    v[j, lane] = later
+            elif mover.friction == 0.0:
                 for lane in range(LANES):
                     x[j, lane] += g[j, lane] * pace[0, lane] + w[0, lane] * pace[1, lane]
             else:

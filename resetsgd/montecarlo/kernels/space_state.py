@@ -37,7 +37,7 @@ class Mover(NamedTuple):
     """dx = b dt + sqrt(2 D) dW, or with friction dx = v dt, dv = friction (b dt + ... - v dt)."""
 
     drift: Any
-    """b: rows of positions -> rows of drifts."""
+    """b, or -b: rows of positions -> rows of drifts; see ``sense``."""
     drift_numbers: Reals
     """What the drift function gets besides."""
     spread: Any
@@ -54,6 +54,10 @@ class Mover(NamedTuple):
     """1/time; 0 is overdamped."""
     heun: bool
     """Whether the drift is averaged over both ends of a step."""
+    sense: float
+    """-1 where the drift function gives a gradient, else 1."""
+    memory: float
+    """Correlation time of the noise, which ``v`` then holds, dx = (b + v) dt; 0 is white."""
 
 
 class Aim(NamedTuple):

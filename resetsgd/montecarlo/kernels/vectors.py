@@ -21,7 +21,8 @@ Calls
     ``call_block(address, x, out, n, p)`` calls a C function
     ``void f(double *x, double *out, int64 n, double *p)`` by its address; ``x``, ``out`` and ``p``
     are contiguous float64 arrays. Under ``NUMBA_DISABLE_JIT=1`` the address is the Python function.
-    ``call_block_at`` does the same from element ``at`` of ``x`` and ``out`` on.
+    ``call_block_at`` does the same from element ``at`` of ``x`` and ``out`` on, ``call_block_from``
+    from element ``at`` of ``x``, which may have two dimensions.
 Sharing
     ``fetch_add(counter, n)`` adds n to element 0 of an int64 array, atomically, and returns what it
     was.
@@ -41,6 +42,7 @@ __all__ = [
     "bits64",
     "call_block",
     "call_block_at",
+    "call_block_from",
     "fetch_add",
     "from_bits32",
     "from_bits64",
@@ -86,6 +88,10 @@ if settings.DISABLE_JIT:
     def call_block_at(address: Any, x: Any, out: Any, at: int, n: int, p: Any) -> None:
         """Call the block function from element ``at`` on."""
         address(x[at:], out[at:], n, p)
+
+    def call_block_from(address: Any, x: Any, at: int, out: Any, n: int, p: Any) -> None:
+        """Call the block function, reading from element ``at`` on."""
+        address(x.reshape(-1)[at:], out, n, p)
 
     def fetch_add(counter: Any, n: int) -> int:
         """Add to a counter, return what it was."""
@@ -217,6 +223,24 @@ else:
             return _called(context, builder, arguments[0], arranged)
 
         return types.void(types.int64, x, out, types.int64, types.int64, p), code
+
+    @intrinsic
+    def call_block_from(
+        typing: Any, address: Any, x: Any, at: Any, out: Any, n: Any, p: Any
+    ) -> Any:
+        """Call the block function, reading from element ``at`` on."""
+
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            kinds, at = signature.args, arguments[2]
+            pointers = [
+                _data(context, builder, kinds[1], arguments[1], at),
+                _data(context, builder, kinds[3], arguments[3]),
+                _data(context, builder, kinds[5], arguments[5]),
+            ]
+            arranged = [pointers[0], pointers[1], arguments[4], pointers[2]]
+            return _called(context, builder, arguments[0], arranged)
+
+        return types.void(types.int64, x, types.int64, out, types.int64, p), code
 
     @intrinsic
     def fetch_add(typing: Any, counter: Any, n: Any) -> Any:

@@ -16,7 +16,7 @@ from resetsgd.montecarlo.kernels import stretches
 from resetsgd.montecarlo.kernels.lanes import LANES
 from resetsgd.montecarlo.motions import line
 from resetsgd.montecarlo.motions.places import Places
-from resetsgd.montecarlo.tasks import Motion, Paths, State, Task, fresh
+from resetsgd.montecarlo.tasks import Motion, Paths, State, Task, Track, fresh
 from resetsgd.processes import DriftDiffusion
 
 __all__ = ["ConstantDrift", "drift_diffusion"]
@@ -47,6 +47,9 @@ class ConstantDrift:
         if scheme == "exact":
             if step is not None:
                 raise DomainError("step", step, "left out: the scheme 'exact' makes no steps")
+            if not clock.full:
+                allowed = "'bridge' for partial resets: 'exact' does not know where a path is"
+                raise DomainError("scheme", scheme, allowed)
             return None
         if step is not None:
             if step > longest:
@@ -66,16 +69,32 @@ class ConstantDrift:
         """Bind the kernel ``stepwise``; plain Euler steps go in lanes."""
         if scheme == "euler":
             return line.constant(self.process, self.places).task(scheme, step, clock, horizon, seed)
-        distance = abs(self.places.start - self.places.low)
-        fixed = (
-            np.uint64(seed), distance, self.velocity, self.diffusivity, clock.numbers, clock.table,
-            clock.lost[1], self.places.away(), horizon,
-        )  # fmt: skip
+        fixed = self.given(step, clock, horizon, seed)
         if step is None:
             rows = (stretches.INTS, stretches.REALS, stretches.WORDS, LANES)
-            return Task(partial(_stretches, fixed), partial(fresh, *rows))
+            return Task(partial(_stretches, fixed), partial(fresh, *rows), sides=False)
         rows = (kernel.INTS, kernel.REALS, kernel.WORDS, 1)
-        return Task(partial(_steps, (*fixed, step)), partial(fresh, *rows))
+        return Task(partial(_steps, fixed), partial(fresh, *rows), sides=False)
+
+    def given(self, step: float | None, clock: Clock, horizon: float, seed: int) -> tuple[Any, ...]:
+        """What the kernels are given but paths and state; without a step for ``stretchwise``."""
+        distance = abs(self.places.start - self.places.low)
+        return (
+            np.uint64(seed), distance, self.velocity, self.diffusivity, clock.numbers, clock.table,
+            clock.lost[1], self.places.away(), horizon, *(() if step is None else (step,)),
+        )  # fmt: skip
+
+    def track(self, scheme: str) -> Track | None:
+        """A diffusion, in its distance from the target."""
+        if scheme == "euler":
+            return line.constant(self.process, self.places).track(scheme)
+        places = self.places
+        low, side = places.low, places.side
+        return Track(
+            "diffusion", np.array([abs(places.start - low)]), places.away()[0],
+            diffusivity=self.diffusivity, low=0.0, drift=lambda _: -self.velocity,
+            place=lambda y: low + side * y,
+        )  # fmt: skip
 
 
 def _steps(fixed: tuple[Any, ...], paths: Paths, state: State, budget: int) -> int:

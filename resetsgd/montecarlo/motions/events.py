@@ -15,7 +15,7 @@ from resetsgd.montecarlo.clock import NO_TABLE, Clock, one
 from resetsgd.montecarlo.kernels import telegraph as tumbling
 from resetsgd.montecarlo.kernels import walk as walking
 from resetsgd.montecarlo.motions.places import Places
-from resetsgd.montecarlo.tasks import Paths, State, Task, fresh
+from resetsgd.montecarlo.tasks import Paths, State, Task, Track, fresh
 from resetsgd.processes import QuadraticSGD, RandomWalk, Telegraph
 
 __all__ = ["Tumbling", "Walking", "quadratic_sgd", "random_walk", "telegraph"]
@@ -27,13 +27,6 @@ _SCHEMES = ("exact",)
 def _no_step(step: float | None) -> None:
     if step is not None:
         raise DomainError("step", step, "left out: this process has no time step to choose")
-
-
-def _ends(places: Places) -> tuple[float, float]:
-    """Lower and upper end, infinite where there is none."""
-    if places.interval:
-        return places.low, places.high
-    return (places.low, math.inf) if places.side > 0 else (-math.inf, places.low)
 
 
 @dataclass(frozen=True)
@@ -59,7 +52,7 @@ class Tumbling:
         self, scheme: str, step: float | None, clock: Clock, horizon: float, seed: int
     ) -> Task:
         """Bind the kernel ``tumble``."""
-        low, high = _ends(self.places)
+        low, high = self.places.ends
         wall = math.nan if self.places.wall is None else self.places.wall
         fixed = (
             np.uint64(seed), self.places.start, low, high, wall, self.speed, self.flip_rate,
@@ -67,6 +60,12 @@ class Tumbling:
         )  # fmt: skip
         state = partial(fresh, tumbling.INTS, tumbling.REALS, tumbling.WORDS, 1)
         return Task(partial(_advance, tumbling.tumble, fixed), state)
+
+    def track(self, scheme: str) -> Track:
+        """Straight from event to event."""
+        low, high = self.places.ends
+        return Track("straight", np.array([self.places.start]), self.places.back[0], low=low,
+                     high=high, speed=self.speed)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ class Walking:
         self, scheme: str, step: float | None, clock: Clock, horizon: float, seed: int
     ) -> Task:
         """Bind the kernel ``walk``."""
-        low, high = _ends(self.places)
+        low, high = self.places.ends
         numbers = np.array([
             self.places.start, low, high, self.contraction, self.center, self.momentum, *self.jump,
             self.time,
@@ -106,6 +105,11 @@ class Walking:
         )  # fmt: skip
         state = partial(fresh, walking.INTS, walking.REALS, walking.WORDS, 1)
         return Task(partial(_advance, walking.walk, fixed), state)
+
+    def track(self, scheme: str) -> Track:
+        """At rest until the next jump."""
+        low, high = self.places.ends
+        return Track("jump", np.array([self.places.start]), self.places.back[0], low=low, high=high)
 
 
 def _advance(kernel: Any, fixed: tuple[Any, ...], paths: Paths, state: State, budget: int) -> int:

@@ -22,10 +22,13 @@ from resetsgd.montecarlo.kernels.space_state import (
 )
 from resetsgd.montecarlo.space import aim_of, default_step, distances, mover_of, no_looks, points
 from resetsgd.montecarlo.targets import Target
-from resetsgd.montecarlo.tasks import Paths, Task
+from resetsgd.montecarlo.tasks import Paths, Task, Track
 from resetsgd.processes.langevin import Langevin
 
 __all__ = ["InSpace", "SpacePlaces", "Written", "in_space", "langevin"]
+
+_NEARED = ("point", "half_space", "ball")
+"""Targets to which there is one shortest way."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ class InSpace:
         """Names of its schemes, the default first."""
         if self.process.friction is not None:
             return ("baoab",)
+        if self.process.correlation_time is not None:
+            return ("heun",)
         if callable(self.process.diffusivity):
             return ("bridge", "euler")
         return ("heun", "bridge", "euler")
@@ -87,13 +92,22 @@ class InSpace:
             raise DomainError("step", step, "given: the default underflows to 0 here")
         return min(length, horizon)
 
+    def coarser(self, scheme: str, step: float) -> tuple[float, float] | None:
+        """A longer step that shows the bias of this one, and the weak order: one at curved targets.
+
+        Plain Euler steps are a negative control, of which nobody expects anything.
+        """
+        return None if scheme == "euler" else (8.0 * step, 1.0)
+
     def task(
         self, scheme: str, step: float | None, clock: Clock, horizon: float, seed: int
     ) -> Task:
         """Bind the kernel ``travel``; ``keep`` is what its looks wrote: :class:`Written`."""
         assert step is not None
-        if clock.partial is not None:
-            raise DomainError("partial", clock.partial, "None in many dimensions")
+        target = self.places.target
+        if clock.partial is not None and (target is None or target.kind not in _NEARED):
+            allowed = "None but for targets of the kinds " + ", ".join(_NEARED)
+            raise DomainError("partial", clock.partial, allowed)
         d = self.process.dimension
         places, dtype = self.places.origins, self.places.dtype
         mover, code = mover_of(self.process, scheme, dtype, places[0])
@@ -134,6 +148,10 @@ class InSpace:
         names = ("drift", "gradient", "potential")
         blame = next(name for name in names if getattr(self.process, name) is not None)
         return Task(advance, state, blame, keep=written, where=where)  # type: ignore[arg-type]
+
+    def track(self, scheme: str) -> Track:
+        """Straight from step to step."""
+        return Track("straight", self.places.starts[:, :-1], self.places.backs[:, :-1])
 
 
 @dataclass

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from resetsgd import domain
 from resetsgd.domain import Array
 from resetsgd.errors import DomainError
 from resetsgd.montecarlo.clock import Clock, one
-from resetsgd.montecarlo.functions import NO_NUMBERS, Block, builtin, compiled
+from resetsgd.montecarlo.functions import NO_NUMBERS, Block, builtin
 from resetsgd.montecarlo.kernels import drifts
 from resetsgd.montecarlo.kernels import line as kernel
 from resetsgd.montecarlo.kernels.lanes import LANES
-from resetsgd.montecarlo.lamperti import unit_noise
 from resetsgd.montecarlo.motions.places import Places
-from resetsgd.montecarlo.tasks import Paths, State, Task, fresh
+from resetsgd.montecarlo.tasks import Paths, State, Task, Track, fresh
 from resetsgd.processes import (
     Bessel,
     DriftDiffusion,
-    Landscape,
     LinearTrap,
-    OrnsteinUhlenbeck,
 )
 
-__all__ = ["Diffusion", "bessel", "constant", "landscape", "linear_trap", "ornstein_uhlenbeck"]
+__all__ = ["Diffusion", "bessel", "constant", "linear_trap"]
 
 _CODES = {"euler": kernel.EULER, "bridge": kernel.BRIDGE, "heun": kernel.HEUN}
 NONE = Block(0, NO_NUMBERS)
@@ -76,8 +74,9 @@ class Diffusion:
         if self.drift is None or scheme == "euler":
             return None
         coarse = min([8.0 * step, *(1.6 * longest for longest in self._apart())])
-        smooth = 2.0 if self.longest is None else 1.5
-        return (coarse, smooth if scheme == "heun" else 1.0) if coarse > 3.9 * step else None
+        if not coarse > 3.9 * step:
+            return None
+        return coarse, 1.0 if scheme != "heun" else 2.0 if self._smooth() else 1.5
 
     def _apart(self) -> list[float]:
         """Steps that do not meet two boundaries: both ends, or the wall and the target."""
@@ -105,14 +104,23 @@ class Diffusion:
             return 0.01 * min(diffusive, ballistic)
         steps = [0.1 * min(diffusive, ballistic) if self.drift is None else 0.02 * diffusive]
         steps += self._apart()
-        fall = -a / D
-        rise = np.concatenate([[0.0], np.cumsum(0.5 * (fall[1:] + fall[:-1]) * np.diff(x))])
-        # Where a path spends its time, roughly: the Boltzmann weight, but at least a per cent.
-        weight = np.maximum(np.exp(np.clip(rise.min() - rise, -700.0, 0.0)), 0.01)
+        weight = self._weight(x, a)
         slope = np.gradient(a, x)
-        turn = float(np.sqrt((weight * slope**2).sum() / weight.sum()))
+        turn = _rms(slope, weight)
         if self.longest is not None:
             steps.append(self.longest)
+        elif _jumps(x, a, weight):
+            # As for the kink of a trap, whose drift jumps by twice its slope; elsewhere a path sees
+            # the slope over the length by which a step spreads.
+            steps.append(0.02 * D / float(np.abs(np.diff(a)).max()) ** 2)
+            found = min(steps)
+            for _ in range(8):
+                length = math.sqrt(2.0 * D * found)
+                right, left = np.minimum(x + length, x[-1]), np.maximum(x - length, x[0])
+                rise = np.interp(right, x, a) - np.interp(left, x, a)
+                turn = _rms(rise / (right - left), weight)
+                found = min([0.03 / turn, *steps]) if turn > 0 else min(steps)
+            steps.append(found)
         elif turn > 0:
             steps.append((0.03 if scheme == "heun" else 0.002) / turn)
             # Where the slope keeps its sign the errors of all steps add up: a spring is the worst.
@@ -120,8 +128,23 @@ class Diffusion:
             steps.append(0.018 / pull if scheme == "heun" and pull > 0 else math.inf)
         often = float((weight * rate).sum() / weight.sum())
         if often > 0:
-            steps.append(0.01 / often)
+            steps.append(0.03 / often)
         return min(steps)
+
+    def _weight(self, x: Array, a: Array) -> Array:
+        """Where a path spends its time, roughly: the Boltzmann weight, but at least a per cent."""
+        fall = -a / self.diffusivity
+        rise = np.concatenate([[0.0], np.cumsum(0.5 * (fall[1:] + fall[:-1]) * np.diff(x))])
+        weight: Array = np.maximum(np.exp(np.clip(rise.min() - rise, -700.0, 0.0)), 0.01)
+        return weight
+
+    def _smooth(self) -> bool:
+        """Whether the drift has neither kinks nor jumps."""
+        if self.longest is not None or self.drift is None:
+            return self.longest is None
+        x = self._grid()
+        a = self.drift(x)
+        return not _jumps(x, a, self._weight(x, a))
 
     def _grid(self) -> Array:
         """Positions that a path may see: between its ends and half as far beyond."""
@@ -142,15 +165,16 @@ class Diffusion:
         inner = np.linspace(low, high, 1003)[1:-1]
         return np.asarray(inner, dtype=np.float64)
 
-    def task(
+    def given(
         self, scheme: str, step: float | None, clock: Clock, horizon: float, seed: int
-    ) -> Task:
-        """Bind the kernel ``line``."""
+    ) -> tuple[Any, ...]:
+        """What the kernel ``line`` is given but functions, paths and state."""
         assert step is not None
+        domain.choice("scheme", scheme, tuple(_CODES))  # others have kernels of their own
         places, wall = self.places, self.places.wall
         often = min(clock.mean, _spreading(float(places.distances.min()), self.diffusivity))
         # Steps between looks: few where events are frequent.
-        block = 16 if step < 0.004 * often else 8 if step < 0.02 * often else 4
+        block = 16 if step < 0.0005 * often else 8 if step < 0.0015 * often else 4
         codes = np.array([
             _CODES[scheme], 2 if places.interval else 1, self.drift is not None,
             self.rate is not None, wall is not None, block,
@@ -159,21 +183,55 @@ class Diffusion:
             places.start, places.low, places.high, places.side, self.constant, self.diffusivity,
             step, horizon, 0.0 if wall is None else wall, -places.side,
         ])  # fmt: skip
-        drift, rate = self.drift or NONE, self.rate or NONE
-        fixed = (
-            np.uint64(seed), codes, numbers, drift.address, rate.address,
-            rate.parameters if self.drift is None else drift.parameters,
-            clock.numbers, clock.table, clock.lost[1], places.back,
+        function = self.drift or self.rate or NONE
+        return (
+            np.uint64(seed), codes, numbers, function.parameters, clock.numbers, clock.table,
+            clock.lost[1], places.back,
         )  # fmt: skip
+
+    def task(
+        self, scheme: str, step: float | None, clock: Clock, horizon: float, seed: int
+    ) -> Task:
+        """Bind the kernel ``line``."""
+        given = self.given(scheme, step, clock, horizon, seed)
+        drift, rate = self.drift or NONE, self.rate or NONE
+        fixed = (*given[:3], drift.address, rate.address, *given[3:])
         state = partial(fresh, kernel.INTS, kernel.REALS, kernel.WORDS, LANES)
         keep = (self.drift, self.rate)
-        return Task(partial(_advance, fixed), state, self.blame, self.place, keep)
+        two = self.places.interval
+        return Task(partial(_advance, fixed), state, self.blame, self.place, keep, sides=two)
+
+    def track(self, scheme: str) -> Track | None:
+        """A diffusion, known after each block of steps."""
+        places, drift = self.places, self.drift
+        low, high = places.ends
+        return Track(
+            "diffusion", np.array([places.start]), places.back[0], single=False,
+            diffusivity=self.diffusivity, low=low, high=high,
+            wall=math.nan if places.wall is None else places.wall,
+            drift=lambda x: self.constant if drift is None else float(drift(np.array([x]))[0]),
+            place=np.vectorize(self.place, otypes=[np.float64]),
+        )  # fmt: skip
 
 
 def _spreading(length: float, diffusivity: float) -> float:
     """L² / D, without overflow on the way; infinite beyond the largest number."""
     root = length / math.sqrt(diffusivity)
     return root * root
+
+
+def _rms(slope: Array, weight: Array) -> float:
+    """Root of the mean square."""
+    return float(np.sqrt((weight * slope**2).sum() / weight.sum()))
+
+
+def _jumps(x: Array, a: Array, weight: Array) -> bool:
+    """Whether the slope of a drift grows with the number of places where it is looked at."""
+    if float(np.ptp(a)) <= 1e-9 * float(np.abs(a).max()):  # constant: its slope is rounding
+        return False
+    fine = _rms(np.gradient(a, x), weight)
+    noticed = fine * (x[-1] - x[0]) > 1e-6 * float(np.abs(a).max())  # more than rounding
+    return noticed and fine > 1.4 * _rms(np.gradient(a[::4], x[::4]), weight[::4])
 
 
 def _advance(fixed: tuple[Any, ...], paths: Paths, state: State, budget: int) -> int:
@@ -191,13 +249,6 @@ def constant(process: DriftDiffusion, places: Places) -> Diffusion:
     return Diffusion(places, arrives, constant=drift, diffusivity=D)
 
 
-def ornstein_uhlenbeck(process: OrnsteinUhlenbeck, places: Places) -> Diffusion:
-    """A linear drift."""
-    k, c = one("stiffness", process.stiffness), one("center", process.center)
-    D = one("diffusivity", process.diffusivity)
-    return Diffusion(places, True, drift=builtin(drifts.linear, k, c), diffusivity=D)
-
-
 def linear_trap(process: LinearTrap, places: Places) -> Diffusion:
     """A kink in the potential."""
     slope, D = one("slope", process.slope), one("diffusivity", process.diffusivity)
@@ -211,7 +262,7 @@ def linear_trap(process: LinearTrap, places: Places) -> Diffusion:
 def bessel(process: Bessel, places: Places) -> Diffusion:
     """The radius of diffusion, on the far side of a positive target or in a shell."""
     d, D = one("dimension", process.dimension), one("diffusivity", process.diffusivity)
-    if not places.low > 0 or places.side < 0:
+    if not places.low > 0:
         raise DomainError(
             "target", places.low,
             "a positive radius below the start, or two around it: the drift is singular at 0",
@@ -219,40 +270,3 @@ def bessel(process: Bessel, places: Places) -> Diffusion:
     arrives = places.interval or places.wall is not None or d < 0
     drift = builtin(drifts.radial, (d - 1.0) * D)
     return Diffusion(places, arrives, drift=drift, diffusivity=D, domain=(0.0, math.inf))
-
-
-def landscape(process: Landscape, places: Places) -> Diffusion:
-    """Any drift or potential, any diffusivity, resets at a rate that depends on where it is."""
-    low, high = process.domain
-    for place in (*places.origins, places.low, places.high):
-        if not low <= place <= high:
-            raise DomainError("target", place, f"within the domain {process.domain}")
-    if not places.interval:
-        end, kind = (high, process.ends[1]) if places.side > 0 else (low, process.ends[0])
-        if math.isfinite(end):
-            if kind == "absorbing":
-                raise DomainError("ends", process.ends, "reflecting behind the start: give both"
-                                  " ends of an interval as the target instead")  # fmt: skip
-            places = replace(places, wall=end if places.wall is None else places.wall)
-    ends = [*places.origins, places.low, places.high]
-    scale, at = (max(ends) - min(ends)) / 2.0, places.start
-    if process.drift is not None:
-        # A table is made from the drift where the noise is multiplicative: to all digits then.
-        single = not callable(process.diffusivity)
-        blame, drift = "drift", compiled("drift", process.drift, at=at, single=single)
-    else:
-        assert process.potential is not None
-        blame = "potential"
-        drift = compiled("potential", process.potential, kind="downhill", at=at, scale=scale)
-    rate = None
-    if callable(process.rate):
-        rate = compiled("rate", process.rate, at=at, scale=scale)
-    if not callable(process.diffusivity):
-        return Diffusion(places, places.interval, drift=drift, rate=rate, blame=blame,
-                         diffusivity=float(process.diffusivity), domain=process.domain)  # fmt: skip
-    spread = compiled("diffusivity", process.diffusivity, kind="spread", at=at, scale=scale)
-    unit = unit_noise(places, drift, spread, process.alpha, rate, process.domain)
-    return Diffusion(
-        unit.places, places.interval, drift=unit.drift, rate=unit.rate, blame=blame,
-        diffusivity=0.5, place=unit.back,
-    )  # fmt: skip

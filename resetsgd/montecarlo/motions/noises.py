@@ -15,8 +15,9 @@ from resetsgd.montecarlo.functions import Block, builtin, compiled
 from resetsgd.montecarlo.kernels import drifts
 from resetsgd.montecarlo.kernels import noises as kernel
 from resetsgd.montecarlo.kernels.lanes import LANES
+from resetsgd.montecarlo.motions.line import NONE
 from resetsgd.montecarlo.motions.places import Places
-from resetsgd.montecarlo.tasks import Paths, State, Task, fresh
+from resetsgd.montecarlo.tasks import Paths, State, Task, Track, fresh
 from resetsgd.processes import ColouredNoise, StableNoise
 
 __all__ = ["DrivenMotion", "driven"]
@@ -67,6 +68,15 @@ class DrivenMotion:
             limits.append(0.01 * (near / process.scale) ** process.exponent)
         return min(limits)
 
+    def coarser(self, scheme: str, step: float) -> tuple[float, float]:
+        """A longer step that shows the bias of this one, and the weak order of what it misses.
+
+        A path of stable noise is seen at the ends of steps only: it moves by step^(1 / exponent).
+        """
+        if isinstance(self.process, ColouredNoise):
+            return 8.0 * step, 1.5
+        return 8.0 * step, min(1.0, 1.0 / self.process.exponent)
+
     def task(
         self, scheme: str, step: float | None, clock: Clock, horizon: float, seed: int
     ) -> Task:
@@ -82,10 +92,17 @@ class DrivenMotion:
         ])  # fmt: skip
         fixed = (
             np.uint64(seed), kind, 2 if places.interval else 1, numbers, self.drift.address,
-            self.drift.parameters, clock.numbers, clock.table, clock.lost[1], places.back,
+            self.drift.parameters, NONE.address, NONE.parameters, clock.numbers, clock.table,
+            clock.lost[1], places.back,
         )  # fmt: skip
         state = partial(fresh, kernel.INTS, kernel.REALS, kernel.WORDS, LANES)
         return Task(partial(_advance, fixed), state, self.blame, keep=self.drift)
+
+    def track(self, scheme: str) -> Track:
+        """Smooth under coloured noise; with jumps under stable noise."""
+        kind = "straight" if isinstance(self.process, ColouredNoise) else "jump"
+        low, high = self.places.ends
+        return Track(kind, np.array([self.places.start]), self.places.back[0], low=low, high=high)
 
 
 def _advance(fixed: tuple[Any, ...], paths: Paths, state: State, budget: int) -> int:

@@ -34,6 +34,13 @@ class Places:
         return self.low < self.high
 
     @property
+    def ends(self) -> tuple[float, float]:
+        """Lower and upper end, infinite where there is none."""
+        if self.interval:
+            return self.low, self.high
+        return (self.low, math.inf) if self.side > 0 else (-math.inf, self.low)
+
+    @property
     def side(self) -> float:
         """Where the start is: +1 above a point or in an interval, -1 below."""
         return 1.0 if self.interval or self.start > self.low else -1.0

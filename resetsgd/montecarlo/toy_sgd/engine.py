@@ -10,11 +10,12 @@ import numpy as np
 
 from resetsgd.domain import Array
 from resetsgd.errors import DomainError
-from resetsgd.montecarlo.kernels import sgd
+from resetsgd.montecarlo.kernels import sgd_state
 from resetsgd.montecarlo.kernels.outcomes import POSITION
-from resetsgd.montecarlo.kernels.sgd_batches import BLOCK
+from resetsgd.montecarlo.kernels.sgd import advance as go_on
+from resetsgd.montecarlo.kernels.sgd_batches import BLOCK, STREAMS
 from resetsgd.montecarlo.kernels.sgd_models import CHUNK, LINKS, Model, Problem, Scratch
-from resetsgd.montecarlo.kernels.sgd_vectors import LANE, STREAMS, padded
+from resetsgd.montecarlo.kernels.sgd_vectors import GROUP, padded
 from resetsgd.montecarlo.tasks import Paths, State, Task
 from resetsgd.montecarlo.toy_sgd.task import SGDTask
 
@@ -31,26 +32,27 @@ def aligned(*shape: int, dtype: Any = np.float64) -> Any:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the kernels keep the numbers of a task: rows filled up with zeros."""
+    """Where the kernels keep the numbers of a task: rows filled up with zeros, of one type."""
 
     task: SGDTask
+    dtype: Any = np.float64
 
     @property
     def width(self) -> int:
         """Length of a row of inputs."""
-        return padded(self.task.dimension)
+        return padded(self.task.dimension, self.dtype)
 
     @property
     def size(self) -> int:
         """Length of the parameters."""
         units = self.task.units
-        return units * self.width + padded(units) if units else self.width
+        return units * self.width + padded(units, self.dtype) if units else self.width
 
     def packed(self, points: Array) -> Array:
         """Parameters (m, parameters) as one flat array."""
         points = np.atleast_2d(points)
         d, units = self.task.dimension, self.task.units
-        out: Array = aligned(len(points), self.size)
+        out: Array = aligned(len(points), self.size, dtype=self.dtype)
         if units == 0:
             out[:, :d] = points
         else:
@@ -60,7 +62,8 @@ class Layout:
         return out.reshape(-1)
 
     def unpacked(self, flat: Array) -> Array:
-        """The parameters (m, parameters) again."""
+        """The parameters (m, parameters) again, as float64."""
+        flat = flat.astype(np.float64)
         d, units = self.task.dimension, self.task.units
         if units == 0:
             return np.ascontiguousarray(flat[:, :d])
@@ -71,8 +74,8 @@ class Layout:
     def matrix(self, inputs: Any) -> Array:
         """Inputs as a flat matrix with rows of zeros at its end."""
         if inputs is None:
-            return np.zeros(LANE * self.width)
-        out: Array = aligned(len(inputs) + LANE, self.width)
+            return np.zeros(GROUP * self.width, self.dtype)
+        out: Array = aligned(len(inputs) + GROUP, self.width, dtype=self.dtype)
         out[: len(inputs), : self.task.dimension] = inputs
         return out.reshape(-1)
 
@@ -83,13 +86,13 @@ class Layout:
         most = max(len(x) for x in sets if x is not None)
         return Problem(
             inputs=self.matrix(task.inputs),
-            labels=_labels(task.labels),
-            wrong=_labels(task.corrupted),
+            labels=self.labels(task.labels),
+            wrong=self.labels(task.corrupted),
             test_inputs=self.matrix(task.test_inputs),
-            test_labels=_labels(task.test_labels),
+            test_labels=self.labels(task.test_labels),
             validation_inputs=self.matrix(task.validation_inputs),
-            validation_labels=_labels(task.validation_labels),
-            numbers=np.arange(most + LANE),
+            validation_labels=self.labels(task.validation_labels),
+            numbers=np.arange(most + GROUP, dtype=np.int32),
             teacher=self.packed(_or_zero(task.teacher, task)),
             direction=self.packed(direction),
         )
@@ -104,32 +107,41 @@ class Layout:
             validation=0 if found is None else len(found), shift=shift,
         )  # fmt: skip
 
-    def workspace(self, batch: int) -> sgd.Workspace:
+    def labels(self, labels: Any) -> Array:
+        """One number for each row of a matrix."""
+        out: Array = aligned((0 if labels is None else len(labels)) + GROUP, dtype=self.dtype)
+        if labels is not None:
+            out[: len(labels)] = labels
+        return out
+
+    def workspace(self, plan: sgd_state.Plan) -> sgd_state.Workspace:
         """The memory of a thread."""
-        rows = padded(max(batch, CHUNK)) + LANE
+        columns = sgd_state.TOGETHER if plan.together else 1
+        stretch = padded(plan.batch + GROUP, self.dtype)
+        rows = padded(max(stretch, CHUNK + GROUP), self.dtype)
         size = self.size
-        counts = np.zeros(sgd.COUNTS, np.int64)
+
+        def reals(count: int) -> Any:
+            return aligned(count, dtype=self.dtype)
+
+        counts = np.zeros((sgd_state.COUNTS, columns), np.int64)
         counts[POSITION] = -1
         scratch = Scratch(
-            score=aligned(rows), weight=aligned(rows),
-            hidden=aligned(max(1, self.task.units) * rows), clean=aligned(size),
-            noisy=aligned(size),
+            score=reals(rows), weight=reals(rows), hidden=reals(max(1, self.task.units) * rows),
+            clean=reals(size), noisy=reals(size),
         )  # fmt: skip
-        return sgd.Workspace(
-            theta=aligned(size), velocity=aligned(size), home=aligned(size),
-            home_velocity=aligned(size), streams=aligned(4, STREAMS, dtype=np.uint32),
-            words=aligned(BLOCK, dtype=np.uint32), rows=np.zeros(BLOCK + batch + LANE, np.int64),
-            order=np.zeros(self.task.samples, np.int64), counts=counts, reals=np.zeros(sgd.REALS),
-            events=np.zeros((4, 1), np.uint32), scratch=scratch,
+        return sgd_state.Workspace(
+            theta=reals(columns * size), velocity=reals(columns * size),
+            home=reals(columns * size), home_velocity=reals(columns * size),
+            streams=aligned(4, columns * STREAMS, dtype=np.uint32),
+            words=aligned(BLOCK, dtype=np.uint32),
+            rows=np.zeros(columns * (BLOCK + plan.batch + GROUP), np.int32),
+            order=np.zeros(self.task.samples, np.int64), residuals=reals(columns * stretch),
+            live=np.zeros(columns, np.int64), firsts=np.zeros(columns, np.int64),
+            ends=np.zeros(columns, np.int64), scales=np.zeros(columns), counts=counts,
+            reals=np.zeros((sgd_state.REALS, columns)), events=np.zeros((4, columns), np.uint32),
+            scratch=scratch,
         )  # fmt: skip
-
-
-def _labels(labels: Any) -> Array:
-    if labels is None:
-        return np.zeros(LANE)
-    out: Array = aligned(len(labels) + LANE)
-    out[: len(labels)] = labels
-    return out
 
 
 def _or_zero(point: Any, task: SGDTask) -> Array:
@@ -145,10 +157,10 @@ class TrainingState(State):
 
 def task_of(
     layout: Layout,
-    plan: sgd.Plan,
+    plan: sgd_state.Plan,
     problem: Problem,
     model: Model,
-    start: sgd.Start,
+    start: sgd_state.Start,
     seed: int,
     traces: Array,
     finals: Array,
@@ -157,18 +169,14 @@ def task_of(
     key = np.uint64(seed)
 
     def state() -> TrainingState:
-        work = layout.workspace(plan.batch)
-        return TrainingState(
-            work.counts.reshape(-1, 1), work.reals.reshape(-1, 1), work.events, np.zeros(4), work
-        )
+        work = layout.workspace(plan)
+        return TrainingState(work.counts, work.reals, work.events, np.zeros(4), work)
 
     def advance(paths: Paths, state: Any, budget: int) -> int:
-        out = sgd.Outcome(
+        out = sgd_state.Outcome(
             paths.times, paths.outcomes, paths.resets, paths.counter, state.report, traces, finals
         )
-        used = int(
-            sgd.advance(key, plan, model, problem, start, state.work, out, paths.first, budget)
-        )
+        used = int(go_on(key, plan, model, problem, start, state.work, out, paths.first, budget))
         if state.report[0]:
             replica, step = paths.first + int(state.report[1]), int(state.report[2])
             raise DomainError(
@@ -178,4 +186,4 @@ def task_of(
             )
         return used
 
-    return Task(advance, state)
+    return Task(advance, state, sides=False)

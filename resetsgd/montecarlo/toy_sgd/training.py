@@ -17,8 +17,8 @@ from resetsgd.errors import DomainError
 from resetsgd.montecarlo import driver
 from resetsgd.montecarlo.clock import NEVER, Clock, clock_of
 from resetsgd.montecarlo.driver import Progress
-from resetsgd.montecarlo.kernels import sgd
-from resetsgd.montecarlo.kernels.outcomes import RUNNING
+from resetsgd.montecarlo.kernels import sgd_state
+from resetsgd.montecarlo.kernels.outcomes import ARRIVED, CENSORED, RUNNING
 from resetsgd.montecarlo.kernels.sgd_models import CODES
 from resetsgd.montecarlo.streams import STREAM_VERSION
 from resetsgd.montecarlo.toy_sgd.engine import Layout, aligned, task_of
@@ -36,7 +36,7 @@ _MOST_PATHS = 2**40
 
 @dataclass(frozen=True)
 class Done:
-    """What the kernels wrote about the replicas that were begun."""
+    """What the kernels wrote: about replicas that were begun; without a target, that are done."""
 
     times: Array
     outcomes: npt.NDArray[np.int8]
@@ -44,7 +44,8 @@ class Done:
     traces: dict[str, Array]
     trace_steps: npt.NDArray[np.int64]
     parameters: Array | None
-    first: int
+    replicas: npt.NDArray[np.int64]
+    """Their numbers."""
     info: dict[str, Any]
 
 
@@ -77,6 +78,7 @@ class Training:
     threads: int | None
     budget: int
     progress: Progress | None
+    precision: str = "double"
 
     def run(self) -> Done:
         """Check everything, then let the driver work."""
@@ -84,7 +86,8 @@ class Training:
         task = self.task
         if not isinstance(task, SGDTask):
             raise DomainError("task", task, "a learning problem such as LinearTask")
-        layout = Layout(task)
+        single = domain.choice("precision", self.precision, ("double", "single")) == "single"
+        layout = Layout(task, np.float32 if single else np.float64)
         first, count = _paths(self.replicas)
         horizon = domain.integer("horizon", self.horizon, 1, _MOST_STEPS)
         batch = domain.integer("batch_size", self.batch_size, 1, 2**24)
@@ -111,7 +114,7 @@ class Training:
         levels, chances = np.zeros(1), np.zeros(1)
         if isinstance(self.protocol, LossResets):
             levels, chances = self.protocol.levels, self.protocol.probabilities  # type: ignore[assignment]
-        begin = sgd.Start(
+        begin = sgd_state.Start(
             starts=layout.packed(starts),
             homes=layout.packed(starts[:1] if homes is None else homes),
             schedule=self._schedule(horizon),
@@ -122,7 +125,7 @@ class Training:
             recorded=np.array([CODES[name] for name in recorded], np.int64),
         )
         traces = np.full((count, looks, len(recorded)), np.nan)
-        finals = aligned(count if self.parameters else 0, layout.size)
+        finals = aligned(count if self.parameters else 0, layout.size, dtype=layout.dtype)
         shift = float(direction @ origin)
         job = task_of(
             layout,
@@ -141,8 +144,11 @@ class Training:
             threads=workers,
             budget=domain.integer("budget", self.budget, 1),
             progress=self.progress,
+            needed=ARRIVED if self.target else CENSORED,
         )
         begun = paths.outcomes != RUNNING
+        if self.target is None:
+            begun &= paths.times == horizon  # Ctrl-C may have cut others short
         info = {
             "task": repr(task),
             "protocol": repr(self.protocol),
@@ -155,6 +161,7 @@ class Training:
             "horizon": horizon,
             "seed": seed,
             "stream_version": STREAM_VERSION,
+            "precision": self.precision,
             "threads": workers,
             "interrupted": interrupted,
             "seconds": time.perf_counter() - began,
@@ -162,11 +169,11 @@ class Training:
         return Done(
             times=paths.times[begun],
             outcomes=paths.outcomes[begun],
-            resets=paths.resets[begun],
+            resets=paths.resets[begun].astype(np.int64),
             traces={name: traces[begun, :, j] for j, name in enumerate(recorded)},
             trace_steps=every * np.arange(looks),
             parameters=layout.unpacked(finals[begun]) if self.parameters else None,
-            first=first,
+            replicas=first + np.flatnonzero(begun),
             info=info,
         )
 
@@ -264,20 +271,29 @@ class Training:
             raise DomainError("schedule", factors.shape, "of shape (k,)")
         return factors
 
-    def _plan(self, batch: int, horizon: int, every: int, homes: Array | None) -> sgd.Plan:
+    def _plan(self, batch: int, horizon: int, every: int, homes: Array | None) -> sgd_state.Plan:
         task, target, protocol = self.task, self.target, self.protocol
         best = self.checkpoint if isinstance(self.checkpoint, BestSoFar) else None
         losses = protocol if isinstance(protocol, LossResets) else None
         sets = [task.inputs, task.test_inputs, task.validation_inputs]
         rows = max(len(x) for x in sets if x is not None)
-        checkpoint = sgd.OWN if homes is None else sgd.CLOUD
-        return sgd.Plan(
+        checkpoint = sgd_state.OWN if homes is None else sgd_state.CLOUD
+        momentum = domain.single("momentum", self.momentum, _below_one)
+        decay = domain.single("weight_decay", self.weight_decay, domain.nonnegative)
+        plain = momentum == 0.0 and decay == 0.0 and self.replace
+        quick = target is not None and (
+            target.observable in ("distance", "projection")
+            or (target.observable == "overlap" and not task.units)
+        )
+        return sgd_state.Plan(
+            together=int(plain and not task.units and task.link == "squared"),
             batch=batch,
             replace=int(self.replace),
             learning_rate=domain.single("learning_rate", self.learning_rate, domain.positive),
-            momentum=domain.single("momentum", self.momentum, _below_one),
-            decay=domain.single("weight_decay", self.weight_decay, domain.nonnegative),
+            momentum=momentum,
+            decay=decay,
             target=-1 if target is None else CODES[target.observable],
+            slow=int(not quick),
             above=int(target is not None and target.above is not None),
             level=0.0 if target is None else target.level,
             look_every=domain.integer("look_every", self.look_every, 1, horizon),
@@ -289,7 +305,7 @@ class Training:
             look_first=int(isinstance(protocol, Geometric) and protocol.order == "move-look-coin"),
             partial=domain.single("partial", self.partial, _below_one),
             keep_velocity=int(self.keep_velocity),
-            checkpoint=checkpoint if best is None else sgd.BEST,
+            checkpoint=checkpoint if best is None else sgd_state.BEST,
             best=0 if best is None else CODES[best.observable],
             best_every=1 if best is None else best.every,
             horizon=horizon,
