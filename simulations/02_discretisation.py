@@ -72,7 +72,7 @@ def line(scheme: str, paths: int) -> Line:
         else:
             S = rs.simulate(BOWL, 3.0, 0.5, paths=paths, **options)
             exact = rs.first_passage(BOWL, 3.0, 0.5).mean()
-        rows.append((h, S.mean() / exact - 1.0, S.stderr() / exact))
+        rows.append((h, float(S.mean() / exact) - 1.0, float(S.stderr() / exact)))
     h, bias, stderr = np.array(rows).T
     # Logarithms have the relative errors; weighted least squares with an unknown prefactor.
     x, y, weight = np.log(h), np.log(np.abs(bias)), (bias / stderr) ** 2
@@ -112,11 +112,12 @@ def picture(lines: dict[str, Line], paths: int) -> Figure:
         axes.plot(found.steps, 100 * np.exp(level) * found.steps**order, color=colour, lw=1.2)
         axes.annotate(
             f"$h^{{{order:g}}}$", (found.steps[-1], 100 * np.exp(level) * found.steps[-1] ** order),
-            xytext=(6, 0), textcoords="offset points", color=colour, va="center",
+            xytext=(6, 7), textcoords="offset points", color=colour, va="center",
         )  # fmt: skip
     axes.axhline(1.0, color=REFERENCE, lw=0.8, ls=":")
     axes.text(STEPS["euler"][0], 1.05, "1 %", color=INK, size=8, va="bottom")
-    axes.set(xscale="log", yscale="log", xlabel="time step  $h$", ylabel="bias of the mean (%)")
+    axes.set(xscale="log", yscale="log", xlabel="time step  $h$  (walk: $L^2/D$; bowl: $1/k$)",
+             ylabel="bias of the mean (%)", xlim=(1.7e-4, 0.4))  # fmt: skip
     axes.set_title(f"Bias against step, {paths:,} paths a point")
     axes.legend(loc="lower left", title="± 3 standard errors", alignment="left")
     return drawing

@@ -113,7 +113,11 @@ def picture(
     left.plot(1.0 / fine, kramers(fine), color=REFERENCE, ls=(0, (5, 3)), lw=1.5, label="Kramers")
     left.errorbar(1.0 / np.array(noises), up.mean, 3 * up.stderr, fmt="o", color=MEASURED,
                   mfc="white", capsize=2, label="simulated ± 3 standard errors")  # fmt: skip
-    left.set(yscale="log", xlabel="barrier over noise  $\\Delta U/D$", ylabel="mean escape time")
+    left.set(
+        yscale="log",
+        xlabel="barrier over noise  $\\Delta U/D$",
+        ylabel="mean escape time  (dimensionless)",
+    )
     left.set_title("From the bottom, no resets")
     left.legend(loc="upper left")
 

@@ -122,6 +122,9 @@ def picture(
     right.text(0.5 * (below + edge.at), 12.0, "pays with\nCV < 1", ha="center", color=INK, size=9)
     right.set_title("The best rate jumps; where, from simulation")
     twin = right.twinx()
+    wide = np.linspace(AROUND[0] - 0.5, AROUND[-1] + 0.5, 30)
+    effect = [theory(v, edge.jump) / theory(v, 0.0) - 1.0 for v in map(float, wide)]
+    twin.plot(wide, 100 * np.array(effect), color=MEASURED, lw=1.2)
     twin.errorbar(AROUND, 100 * np.expm1(gaps), 300 * errors, fmt="s", ms=4.5, mfc="white",
                   color=MEASURED, capsize=2)  # fmt: skip
     twin.axhline(0.0, color=MEASURED, lw=0.8, ls=(0, (5, 3)))

@@ -58,12 +58,13 @@ class Point:
     def task(self) -> Any:
         """The learning problem."""
         options: dict[str, Any] = {"noise_rate": self.noise_rate, "noise": self.noise, "seed": 1}
-        return {
+        kinds: dict[str, Callable[[], Any]] = {
             "linear": lambda: rs.LinearTask.drawn(200, 20, **options),
             "logistic": lambda: rs.LogisticTask.drawn(200, 20, **options),
             "phase": lambda: rs.PhaseRetrievalTask.drawn(300, 10, **options),
             "network": lambda: rs.TeacherStudentTask.drawn(300, 10, units=4, **options),
-        }[self.kind]()
+        }
+        return kinds[self.kind]()
 
     def checkpoint(self, task: Any) -> Any:
         """Half way for the regressions, within reach of the teacher for the others."""
@@ -223,17 +224,22 @@ def picture(measured: list[Measured], z: Any) -> Figure:
             )  # fmt: skip
     for axes in (left, right):
         axes.axhline(0, color="0.4", lw=0.8)
-    left.set(ylabel="drift V, over its value without label noise", xlabel="noise rate")
-    below.set(ylabel="diffusivity D, over the same", xlabel="noise rate", yscale="log")
-    right.set(ylabel="Péclet number, over the same", xlabel="noise rate")
-    left.legend(frameon=False, title="lines: dictionary; circles: SGD ± 3 s.e.", fontsize=9)
+    left.set(ylabel="drift  V / V (clean labels)", xlabel="noise rate")
+    below.set(ylabel="diffusivity  D / D (clean labels)", xlabel="noise rate", yscale="log")
+    right.set(ylabel="Péclet number  Pe / Pe (clean labels)", xlabel="noise rate")
+    marks = [1, 2, 3, 5, 10]
+    below.set_yticks(marks, [f"{mark:g}" for mark in marks])
+    below.set_yticks([], minor=True)
+    below.legend(frameon=False, loc="center right", bbox_to_anchor=(1.0, 0.57), ncols=2)
     quantiles = stats.norm.ppf((np.arange(z.size) + 0.5) / z.size)
     last.plot(quantiles, quantiles, color="0.4", lw=0.8)
     last.plot(quantiles, np.sort(z.ravel()), "o", ms=3.5, mfc="white", color="#1f5fa8")
     last.set(xlabel="standard normal quantile", ylabel="score of V, D or Pe")
     for axes in (left, right, below, last):
         axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle("Mini-batch SGD on corrupted labels, and its particle", size=12)
+    figure.suptitle(
+        "Mini-batch SGD on corrupted labels (circles ± 3 s.e.) and its particle (lines)", size=12
+    )
     return figure
 
 

@@ -147,7 +147,8 @@ def picture(law: Law, sgd: Any, langevin: Any, exact: Any) -> Figure:
     top.axvline(CHECKPOINT, color="0.4", lw=0.8, ls=":")
     top.axvline(GOAL, color="0.4", lw=0.8)
     top.set(xlabel="weight, over that of the teacher (dotted: checkpoint; line: target)")
-    top.legend(frameon=False, fontsize=9)
+    top.set_ylabel("loss")
+    top.legend(frameon=False, fontsize=9, loc="lower left")
     fine = np.geomspace(PROBABILITIES[0], PROBABILITIES[-1], 60)
     middle.plot(fine, law.means(fine), color="0.25", lw=1.3, label="theory")
     for (mean, error), colour, mark, word in (
@@ -162,10 +163,13 @@ def picture(law: Law, sgd: Any, langevin: Any, exact: Any) -> Figure:
             mfc="white", color=colour, capsize=2,
         )  # fmt: skip
     middle.set(xscale="log", yscale="log", ylabel="mean passage time (steps)")
+    marks = [2000, 3000, 4000, 6000, 10_000]
+    middle.set_yticks(marks, [f"{mark:,}" for mark in marks])
+    middle.set_yticks([], minor=True)
     middle.legend(frameon=False)
     bottom.axhspan(-100 * RELEVANT, 100 * RELEVANT, color="0.93", zorder=0)
     bottom.axhline(0, color="0.4", lw=0.8)
-    bottom.set(xscale="log", xlabel="reset probability a step", ylabel="over theory (%)")
+    bottom.set(xscale="log", xlabel="reset probability a step", ylabel="simulated − theory (%)")
     for axes in (top, middle, bottom):
         axes.spines[["top", "right"]].set_visible(False)
     return figure
@@ -219,7 +223,9 @@ def main(quick: bool) -> Verdict:
         "level": LEVEL,
         "relevant": RELEVANT,
     }  # fmt: skip
-    return Verdict(status, sentence, numbers, picture(law, sgd, langevin, exact))
+    # On the plot, for Langevin too, the times of a coin at each step.
+    as_coin = tuple(value * exact / continuous for value in langevin)
+    return Verdict(status, sentence, numbers, picture(law, sgd, as_coin, exact))
 
 
 if __name__ == "__main__":
