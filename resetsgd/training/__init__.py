@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         diffusion_along,
         read_records,
     )
-    from resetsgd.training.ensemble import Ensemble, Evaluation
+    from resetsgd.training.ensemble import Ensemble, Evaluation, FirstPassages, stack
     from resetsgd.training.evaluation import EvaluationProtocol, EvaluationReport
     from resetsgd.training.labels import (
         NoiseEstimate,
@@ -91,6 +91,8 @@ _HOME = {
     "EvaluationReport": "evaluation",
     "Ensemble": "ensemble",
     "Evaluation": "ensemble",
+    "FirstPassages": "ensemble",
+    "stack": "ensemble",
     "NoiseManifest": "labels",
     "symmetric_noise": "labels",
     "MLP": "network",
@@ -113,6 +115,7 @@ __all__ = [
     "Evaluation",
     "EvaluationProtocol",
     "EvaluationReport",
+    "FirstPassages",
     "History",
     "Instrument",
     "Look",
@@ -146,6 +149,7 @@ __all__ = [
     "pair_matrix",
     "pair_noise",
     "read_records",
+    "stack",
     "symmetric_matrix",
     "symmetric_noise",
     "transition_matrix",

@@ -123,7 +123,7 @@ class State:
         """
         rows = torch.as_tensor(replicas, device=self.parameters[0].device)
         kinds = self.parameters, self.momentum, self.buffers
-        return State(*(tuple(t[rows] for t in kind) for kind in kinds))
+        return State(*(tuple(t[rows].clone() for t in kind) for kind in kinds))
 
     @torch.no_grad()
     def into(self, module: nn.Module) -> None:
@@ -248,5 +248,9 @@ class MLP:
         """``DomainError`` unless the state has this network's shapes, in float32."""
         for tensors in (state.parameters, state.momentum):
             found = tuple(tuple(tensor.shape) for tensor in tensors)
-            if state.buffers or found != self.shapes or any(t.dtype != torch.float32 for t in tensors):
+            if (
+                state.buffers
+                or found != self.shapes
+                or any(t.dtype != torch.float32 for t in tensors)
+            ):
                 raise DomainError(name, found, f"float32 tensors of shapes {self.shapes}")

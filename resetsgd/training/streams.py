@@ -181,8 +181,9 @@ def coins(seed: int, replicas: Any, step: Any, probability: Any) -> npt.NDArray[
     step : int or array of int
         Index of the optimizer step; broadcasts with ``replicas``.
     probability : float or array of float
-        Of a reset, in [0, 1]; broadcasts with the others. Zero never resets and one always does, exactly. The coins are
-        coupled: what resets at some probability also resets at every larger one.
+        Of a reset, in [0, 1]; broadcasts with the others. Zero never resets and one always does,
+        exactly. The coins are coupled: what resets at some probability also resets at every larger
+        one.
 
     Returns
     -------

@@ -85,7 +85,7 @@ def test_evaluation_in_groups_is_evaluation_at_once(monkeypatch: pytest.MonkeyPa
     for _ in range(5):
         ensemble.train_step(IMAGES, LABELS)
     at_once = ensemble.evaluate(IMAGES, LABELS)
-    monkeypatch.setattr("resetsgd.training.shard._CACHED", 3 * 400 * 24)
+    monkeypatch.setattr("resetsgd.training.ensemble.shard._CACHED", 3 * 400 * 24)
     grouped = ensemble.evaluate(IMAGES, LABELS)
     assert torch.equal(at_once.accuracies, grouped.accuracies)
     assert torch.allclose(at_once.losses, grouped.losses, rtol=1e-6)
@@ -142,7 +142,7 @@ def test_threads_do_not_change_a_bit() -> None:
 
 def test_replicas_are_found_in_their_shards() -> None:
     ensemble, few = make(150), make(1, first_replica=149)
-    assert [len(shard.replicas) for shard in ensemble._shards] == [37, 38, 37, 38]
+    assert [len(shard.replicas) for shard in ensemble._shards] == [38, 38, 37, 37]
     for _ in range(5):
         ensemble.train_step(IMAGES, LABELS)
         few.train_step(IMAGES, LABELS)
@@ -180,7 +180,7 @@ def test_reset_restores_parameters_and_momentum_of_chosen_replicas_only() -> Non
     for _ in range(4):
         ensemble.train_step(IMAGES, LABELS)
     before = [ensemble.state(k) for k in range(6)]
-    address = ensemble._shards[0]._flat.data_ptr()
+    address = ensemble._shards[0].flat.data_ptr()
     mask = np.array([False, True, False, False, True, True])
     ensemble.reset(mask, checkpoint)
     for k in range(6):
@@ -191,7 +191,7 @@ def test_reset_restores_parameters_and_momentum_of_chosen_replicas_only() -> Non
     assert all(ensemble.state(k).same(checkpoint) for k in range(6))
     ensemble.train_step(IMAGES, LABELS)
     assert not ensemble.state(0).same(checkpoint)
-    assert ensemble._shards[0]._flat.data_ptr() == address
+    assert ensemble._shards[0].flat.data_ptr() == address
 
 
 def test_coins_of_the_ensemble_are_the_keyed_coins() -> None:

@@ -1,7 +1,7 @@
 """Networks of the noisy-label literature, as plain modules drawn from an explicit seed.
 
 Each function returns an ``nn.Module`` that maps images to logits; none touches torch's global
-generator. The specification of which ensembles are made is :class:`resetsgd.training.MLP`.
+generator. Each can be trained many times over as a :class:`resetsgd.training.Ensemble`.
 """
 
 from __future__ import annotations
