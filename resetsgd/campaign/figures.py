@@ -1,7 +1,8 @@
-"""The figures of a predict-then-measure campaign."""
+"""The figures of predict-then-measure campaigns and of trials."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["accuracy_curve", "mean_curve", "survival_curves", "u_shape"]
+    from resetsgd.campaign.trials import Gain
+
+__all__ = ["accuracy_curve", "gains", "mean_curve", "survival_curves", "u_shape"]
 
 
 @style()
@@ -173,3 +176,24 @@ def _points(axes: Axes, points: list[Point], label: str) -> None:
         label=label,
         zorder=4,
     )
+
+
+@style()
+def gains(panels: Mapping[str, Mapping[str, Gain]], xlabel: str) -> Figure:
+    """Paired differences in accuracy with their 95 % intervals, a panel for each task."""
+    names = list(dict.fromkeys(name for panel in panels.values() for name in panel))
+    made, axes = figure(2.2 + 2.6 * len(panels), 0.9 + 0.34 * len(names), panels=len(panels))
+    for place, (title, panel) in zip(axes, panels.items(), strict=True):
+        place.axvline(0.0, color=REFERENCE, lw=1.0)
+        for name, found in panel.items():
+            low, high = 100 * (found.mean - found.low), 100 * (found.high - found.mean)
+            place.errorbar(
+                100 * found.mean, -names.index(name), xerr=[[low], [high]], fmt="o", ms=5,
+                color=MEASURED if found.low > 0 else INK, mfc="white", capsize=2, lw=1.4,
+            )  # fmt: skip
+        place.set_yticks([-row for row in range(len(names))], names)
+        place.set_ylim(0.6 - len(names), 0.6)
+        place.tick_params(labelleft=place is axes[0], left=False)
+        place.set_xlabel(xlabel)
+        place.set_title(title)
+    return made
