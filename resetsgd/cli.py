@@ -210,14 +210,15 @@ def warmup(
     kinds: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[KIND]...", help="line (the default), noises, space, sgd, or all.",
+            metavar="[KIND]...", help="line (the default), exact, noises, space, sgd, or all.",
             show_default=False,
         ),
     ] = None,
 ) -> None:  # fmt: skip
     """Compile the simulators into numba's cache, so that the first simulation starts at once.
 
-    The kinds are one dimension, other noises there, many dimensions, and SGD on toy problems.
+    The kinds are one dimension, exact schemes and recording there, other noises there, many
+    dimensions, and SGD on toy problems.
     The folder is beside the package, in the user's cache folder, or what NUMBA_CACHE_DIR says.
     """
     from resetsgd.montecarlo.warmup import warmup as compiled

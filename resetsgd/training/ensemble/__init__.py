@@ -8,6 +8,6 @@ level.
 
 from resetsgd.training.ensemble.ensemble import Ensemble, Evaluation
 from resetsgd.training.ensemble.passages import FirstPassages
-from resetsgd.training.ensemble.stack import Stack, stack
+from resetsgd.training.ensemble.stacked import Stack, stack
 
 __all__ = ["Ensemble", "Evaluation", "FirstPassages", "Stack", "stack"]

@@ -41,8 +41,9 @@ class Ensemble(Replicas):
     ----------
     network : MLP or nn.Module
         The network all replicas share: a specification, or a module of the layers that
-        :func:`resetsgd.training.ensemble.stack` knows. Replicas of a module begin in its present
-        state, those of a specification wait for :meth:`load`.
+        :func:`~resetsgd.training.ensemble.stacked.stack` knows. Replicas of a module begin in its
+        present state, those of a specification wait for
+        :meth:`~resetsgd.training.ensemble.replicas.Replicas.load`.
     replicas : int
         Their number K.
     learning_rate : float, or one for each replica

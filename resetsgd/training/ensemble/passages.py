@@ -118,9 +118,9 @@ class FirstPassages:
         Parameters
         ----------
         images, labels : Tensor or array, or OnDevice
-            The training set, as for :meth:`Ensemble.train_step`.
+            The training set, as for ``Ensemble.train_step``.
         look : tuple of images and labels, or OnDevice
-            The set that is looked at, as for :meth:`Ensemble.evaluate`.
+            The set that is looked at, as for ``Ensemble.evaluate``.
         steps : int
             At most so many.
         every : int

@@ -18,7 +18,7 @@ from resetsgd.training.ensemble.feed import Feed
 from resetsgd.training.ensemble.graphs import Graphs, device_of
 from resetsgd.training.ensemble.program import Program
 from resetsgd.training.ensemble.shard import Shard
-from resetsgd.training.ensemble.stack import PRECISIONS
+from resetsgd.training.ensemble.stacked import PRECISIONS
 from resetsgd.training.network import MLP, State
 
 __all__ = ["Replicas"]
@@ -31,7 +31,7 @@ _PAIR_OF_MAPS = 8
 
 
 class Replicas:
-    """What an :class:`Ensemble` is before it trains; arguments are described there."""
+    """What an ensemble is before it trains; ``Ensemble`` describes the arguments."""
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class Replicas:
         Parameters
         ----------
         state : State
-            Of one network, for all of them, or one for each replica (:meth:`State.stacked`).
+            Of one network, for all of them, or one for each replica (``State.stacked``).
         """
         self._check("state", state)
         single = not self.is_stacked(state)

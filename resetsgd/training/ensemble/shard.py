@@ -15,7 +15,7 @@ from resetsgd.training.ensemble.draws import Keys
 from resetsgd.training.ensemble.feed import Feed
 from resetsgd.training.ensemble.layers import Dropout
 from resetsgd.training.ensemble.program import Program
-from resetsgd.training.ensemble.stack import Block, Stack
+from resetsgd.training.ensemble.stacked import Block, Stack
 from resetsgd.training.network import State
 
 __all__ = ["Shard"]

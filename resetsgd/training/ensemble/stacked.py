@@ -86,7 +86,7 @@ class Block:
 
 
 class Stack(Block):
-    """Replicas of one network, and passes of some of them at once; :func:`stack` makes one.
+    """Replicas of one network, and passes of some of them at once; ``stack`` makes one.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def stack(
 
     The stacked form is made from the module itself: linear layers become batched matrix products,
     convolutions grouped ones, batch norm has stacked statistics, and the rest acts on all replicas
-    as it does on one. :class:`Ensemble` trains it.
+    as it does on one. :class:`~resetsgd.training.ensemble.ensemble.Ensemble` trains it.
 
     Parameters
     ----------
