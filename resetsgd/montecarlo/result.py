@@ -81,4 +81,8 @@ class Simulated(Observed):
         return whole
 
     def __repr__(self) -> str:
-        return f"simulated({self.times.size} paths, {int(self.censored.sum())} censored)"
+        late = int(self.censored.sum())
+        of = f"mean restricted to {self.horizon:.6g}" if late else "mean"
+        mean, error = self.restricted_mean(self.horizon), self.restricted_stderr(self.horizon)
+        value = f"{of} {mean:.6g} ± {error:.2g}"
+        return f"simulated({self.times.size} paths, {late} censored, {value})"

@@ -220,8 +220,8 @@ class Observed(PassageTime):
         return float(np.sqrt(spread * (self.runs / max(self.runs - 1, 1))))
 
     def stderr(self) -> Real:
-        """Standard error of the mean; raises as ``mean`` does."""
-        return float(np.sqrt(self.var() / self.runs))
+        """Standard error of the mean, ``inf`` from one run; raises as ``mean`` does."""
+        return float(np.sqrt(self.var() / self.runs)) if self.runs > 1 else np.inf
 
     @property
     def known_to(self) -> float:
@@ -235,11 +235,13 @@ class Observed(PassageTime):
         return float(np.asarray(self.restricted_mean(horizon))), self.restricted_stderr(horizon)
 
     def restricted_stderr(self, tau: float) -> float:
-        """Standard error of ``restricted_mean(tau)`` by Greenwood's formula.
+        """Standard error of ``restricted_mean(tau)`` by Greenwood's formula, ``inf`` from one run.
 
         **Source**: J. P. Klein and M. L. Moeschberger, Survival Analysis (2003), eq. 4.5.2.
         """
         tau = float(np.asarray(domain.nonnegative("tau", tau, infinite=True)))
+        if self.runs == 1:
+            return np.inf
         if (cut := self._cut(tau)) is not None:  # Greenwood's formula then is the sample variance
             return float(np.sqrt(squares(cut) / self.runs / max(self.runs - 1, 1)))
         if self._tail > 0 and np.isinf(tau):

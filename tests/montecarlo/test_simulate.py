@@ -31,7 +31,7 @@ def test_what_comes_back() -> None:
     assert not S.censored.any()
     assert S.mean() == pytest.approx(S.times.mean())
     assert S.stderr() == pytest.approx(S.times.std(ddof=1) / 10)
-    assert repr(S) == "simulated(100 paths, 0 censored)"
+    assert repr(S) == f"simulated(100 paths, 0 censored, mean {S.mean():.6g} ± {S.stderr():.2g})"
     with pytest.raises(TypeError):
         S.info["seed"] = 1  # type: ignore[index]
     with pytest.raises(ValueError, match="read-only"):
