@@ -13,7 +13,7 @@ fitted as c plus a parabola in 1/sqrt(gamma), has the c of theory within three s
 scatters around the fit as its errors allow. Two wrong models must be rejected: no shift, and the
 shift of an equilibrium at the target, sqrt(pi/2) = 1.2533 (which the quick mode cannot tell apart).
 
-Cost: one minute of processor time in full, three seconds in quick mode.
+Cost: two minutes of processor time in full, six seconds in quick mode.
 
 Reference: T. W. Marshall and E. J. Watson, J. Phys. A 18, 3531 (1985) and 20, 1345 (1987); P. S.
 Hagan, C. R. Doering and C. D. Levermore, SIAM J. Appl. Math. 49, 1480 (1989). The derivation: y is

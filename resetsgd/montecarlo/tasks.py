@@ -45,8 +45,9 @@ class Paths:
 
     def again(self, first: int, count: int) -> Paths:
         """The same memory for ``count`` other paths, at most as many as it was made for."""
-        self.outcomes[:count] = RUNNING
         part = slice(count)
+        for written, before in ((self.outcomes, RUNNING), (self.resets, 0), (self.sides, 0)):
+            written[part] = before  # kernels may count in them
         return Paths(
             self.times[part], self.outcomes[part], self.resets[part], self.sides[part],
             np.zeros(1, np.int64), first,

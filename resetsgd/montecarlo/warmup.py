@@ -15,12 +15,7 @@ from resetsgd.montecarlo.recording import Record
 from resetsgd.montecarlo.renewal import renewal_sweep
 from resetsgd.montecarlo.streams import exponentials, normals, uniforms
 from resetsgd.montecarlo.toy_sgd.api import train_sgd
-from resetsgd.montecarlo.toy_sgd.problems import (
-    LinearTask,
-    LogisticTask,
-    PhaseRetrievalTask,
-    TeacherStudentTask,
-)
+from resetsgd.montecarlo.toy_sgd.problems import LinearTask
 from resetsgd.processes import (
     Bessel,
     ColouredNoise,
@@ -115,13 +110,7 @@ def _space() -> None:
 
 
 def _sgd() -> None:
-    for task in (
-        LinearTask.drawn(8, 2, noise_rate=0.25, seed=1),
-        LogisticTask.drawn(8, 2, noise_rate=0.25, seed=1),
-        PhaseRetrievalTask.drawn(8, 2, noise_rate=0.25, seed=1),
-        TeacherStudentTask.drawn(8, 2, noise_rate=0.25, seed=1, units=2),
-    ):
-        train_sgd(
-            task, start=task.random_start(), learning_rate=0.01, batch_size=2, steps=4, replicas=2,
-            threads=1,
-        )  # fmt: skip
+    task = LinearTask.drawn(8, 2, noise_rate=0.25, seed=1)
+    for precision in ("double", "single"):
+        train_sgd(task, learning_rate=0.01, batch_size=2, steps=4, replicas=2, threads=1,
+                  precision=precision)  # fmt: skip

@@ -82,7 +82,8 @@ def test_passages_are_those_on_a_line() -> None:
         return bool(found.pvalue >= ALPHA)
 
     assert same(S)
-    assert abs(S.mean() - L.mean()) <= LIMIT * math.hypot(S.stderr(), L.stderr())
+    gap: Any = S.mean() - L.mean()
+    assert abs(gap) <= LIMIT * math.hypot(S.stderr(), L.stderr())
     assert not same(W)
 
 

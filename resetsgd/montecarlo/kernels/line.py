@@ -96,6 +96,7 @@ of steps, the rounding of their sum would decide otherwise whether one of no len
 NEAR = 4.0
 """A path that is this many deviations of a step away from the wall does not meet it (2e-14)."""
 
+_F32 = np.float32
 _noise = stack(np.float32, MOST_STEPS, LANES)
 _rows = stack(np.float64, MOST_STEPS + 1, LANES)
 _gap_rows = stack(np.float32, MOST_STEPS + 1, LANES)
@@ -177,6 +178,9 @@ def line(
     state = _state()
     here, value = _one(), _one()
     free, running, used = 0, 0, 0
+    for k in range(MOST_STEPS):
+        for lane in range(LANES):
+            met[k, lane] = 0.0
     for lane in range(LANES):
         position[lane], count[lane] = ints[0, lane], ints[1, lane]
         for row in range(4):
@@ -255,11 +259,10 @@ def line(
             some |= within[lane]
         bridged = some != 0 and scheme != EULER
         if bridged:
-            gaps_to(x, gaps, low, side * inverse, block)
-            crossings(gaps, met, False, block)
-            if ends == 2:
-                gaps_to(x, gaps, high, -inverse, block)
-                crossings(gaps, met, True, block)
+            for edge in range(ends):
+                place, scale = (low, side * inverse) if edge == 0 else (high, -inverse)
+                gaps_to(x, gaps, place, scale, block)
+                crossings(gaps, met, _F32(edge), block)
             survive(met, alive, block)
         for lane in range(LANES):
             # Written so that NaN raises the flag, and without a branch.

@@ -33,6 +33,8 @@ __all__ = [
 
 _F32 = np.float32
 _ONE, _ZERO = np.float32(1.0), np.float32(0.0)
+_FAR = np.float32(1e15)
+"""Scaled distance whose square, too, is a number in float32: its product with 0 is 0."""
 
 
 @spliced
@@ -84,21 +86,17 @@ def gaps_to(x: Any, gaps: Any, edge: float, scale: float, block: int) -> None:
     for k in range(block + 1):
         for lane in range(LANES):
             gap = _F32(scale * (x[k, lane] - edge))
-            gaps[k, lane] = gap if gap > _ZERO else _ZERO
+            gap = gap if gap > _ZERO else _ZERO
+            gaps[k, lane] = gap if gap < _FAR else _FAR
 
 
 @spliced
-def crossings(gaps: Any, met: Any, more: bool, block: int) -> None:
-    """Probabilities ``met`` that the steps crossed an edge; with ``more`` that, or another edge."""
-    if more:
-        for k in range(block):
-            for lane in range(LANES):
-                crossed = fading32(gaps[k, lane] * gaps[k + 1, lane])
-                met[k, lane] = muladd(met[k, lane], _ONE - crossed, crossed)
-    else:
-        for k in range(block):
-            for lane in range(LANES):
-                met[k, lane] = fading32(gaps[k, lane] * gaps[k + 1, lane])
+def crossings(gaps: Any, met: Any, keep: Any, block: int) -> None:
+    """Probabilities ``met`` that the steps crossed an edge; with ``keep`` = 1 that, or another."""
+    for k in range(block):
+        for lane in range(LANES):
+            crossed = fading32(gaps[k, lane] * gaps[k + 1, lane])
+            met[k, lane] = muladd(keep * met[k, lane], _ONE - crossed, crossed)
 
 
 @spliced
@@ -135,7 +133,7 @@ def first_event(
                 happens = True
         elif bridged:
             rest = alive * (1.0 - float(met[k, lane]))
-            if rest < limit:
+            if not rest >= limit:
                 happens = True
         if happens:
             begin = k

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from resetsgd.montecarlo.kernels.compiling import kernel
 from resetsgd.montecarlo.kernels.outcomes import ARRIVED, CENSORED, POSITION, RESETS, TIME
 from resetsgd.montecarlo.kernels.sgd_events import begin, keep, record, settle, steps_until
@@ -56,9 +58,11 @@ def advance(
     counts, live, scratch, size = work.counts, work.live, work.scratch, model.size
     replicas, report, columns = len(out.times), out.report, counts.shape[1]
     aim = -1 if plan.slow else plan.target
+    none: Any = np.int64(0)  # a literal 0 would have helpers compiled once more for it alone
     used = 0
     while used < budget and report[0] == 0.0:
-        running, limit, done = 0, plan.horizon, 0
+        running: Any = none
+        limit, done = plan.horizon, none
         for lane in range(columns):
             if counts[POSITION, lane] >= 0:
                 live[running] = lane
@@ -81,7 +85,7 @@ def advance(
                 plan.momentum, plan.decay, plan.replace,
             )  # fmt: skip
         used += done * running
-        running = 0
+        running = none
         for lane in range(columns):
             for _ in range(2):  # one that has ended makes room for the next
                 position, fresh = int(counts[POSITION, lane]), counts[POSITION, lane] < 0

@@ -108,8 +108,9 @@ def begin(
             work.order[k] = k
     counts[STEP, lane], counts[RESETS, lane] = 0, 0
     counts[DUE, lane], work.reals[TICKS, lane] = next_due(
-        work.events, lane, start.clock, start.table, 0, 0, 0.0
-    )
+        work.events, lane, start.clock, start.table, int(counts[RESETS, lane]),
+        int(counts[STEP, lane]), 0.0,
+    )  # fmt: skip
 
 
 @helper

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from resetsgd.montecarlo.kernels.compiling import helper, inlined
 from resetsgd.montecarlo.kernels.sgd_batches import refill_rows, shuffled_rows
 from resetsgd.montecarlo.kernels.sgd_models import (
@@ -114,11 +116,12 @@ def general_moves(
     at, made, train = int(counts[AT, 0]), int(counts[MADE, 0]), model.train
     simple = momentum == 0.0 and decay == 0.0
     step, look, done = int(counts[STEP, 0]), MISSED, 0
+    lane: Any = np.int64(0)
     for k in range(steps):
         here = 0
         if replace:
             if made - at < batch:
-                made = refill_rows(streams, 0, words, train, batch, rows, at, made)
+                made = refill_rows(streams, lane, words, train, batch, rows, at, made)
                 at = 0
             here = at
             at += batch

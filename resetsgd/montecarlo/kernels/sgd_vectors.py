@@ -277,7 +277,7 @@ else:
             _, width, _, at, count, _, begin, _, out_at = given
             pointers = [code.data(signature.args[i], given[i]) for i in (0, 2, 5, 7)]
             places = (at, count, begin, out_at)
-            code.by_width(width, lambda vectors: _dot_rows(code, vectors, width, places, pointers))
+            _dot_rows(code, None, width, places, pointers)
             return context.get_dummy_value()
 
         n = types.int64

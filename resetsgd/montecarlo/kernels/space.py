@@ -159,9 +159,8 @@ def travel(
         for j in range(4):
             words[j, lane] = state.words[j, lane]
             events[j, lane] = state.words[4 + j, lane]
-    if state.begun[0] == 0:
-        state.begun[0] = 1
-        for lane in range(LANES):
+    for lane in range(LANES):  # before the first call, and after the last path of a chunk, all
+        if whole[POSITION, lane] < 0:
             begin(lane, x, v, real, whole, words, events, mover, clock, table, looks, starts, out,
                   counter, first, seed, horizon)  # fmt: skip
     active = 0

@@ -119,8 +119,6 @@ class State(NamedTuple):
     ints: Whole
     words: npt.NDArray[np.uint32]
     """Shape (8, LANES): generators of the motion, then of everything else."""
-    begun: Whole
-    """1 if the lanes have been filled."""
     report: Reals
     """See :mod:`resetsgd.montecarlo.kernels.outcomes`."""
     counts: Whole
@@ -137,7 +135,6 @@ def new_state(dimension: int, dtype: Any, coordinates: int = 0, bins: int = 0) -
         np.zeros((REALS, LANES)),
         np.full((INTS, LANES), -1),
         np.zeros((8, LANES), np.uint32),
-        np.zeros(1, np.int64),
         np.zeros(4),
         np.zeros((coordinates, 2 + bins), np.int64),
     )

@@ -70,6 +70,8 @@ def tumble(
     t, lost, x, due = float(reals[0, 0]), float(reals[1, 0]), float(reals[2, 0]), float(reals[3, 0])
     ticks, way, flip = float(reals[4, 0]), float(reals[5, 0]), float(reals[6, 0])
     paths = len(times)
+    # The heading of those who meet the wall, which is behind them all.
+    toward = 0.0 if wall != wall else 1.0 if low > -math.inf else -1.0
     used = 0
     while used < budget:
         if position < 0:
@@ -93,7 +95,7 @@ def tumble(
         ahead = high if way > 0.0 else low
         arrival = t + abs(ahead - x) / speed
         bounce = math.inf
-        if (wall - x) * way >= 0.0:  # false for NaN
+        if way == toward:
             bounce = t + abs(wall - x) / speed
         outcome, exit_side = RUNNING, 0
         # A run without a turn may last exactly as long as a reset takes to come. Such a tie is lost

@@ -93,11 +93,17 @@ class InSpace:
         return min(length, horizon)
 
     def coarser(self, scheme: str, step: float) -> tuple[float, float] | None:
-        """A longer step that shows the bias of this one, and the weak order: one at curved targets.
+        """A longer step that shows the bias of this one, and the weak order.
 
+        It is two at flat targets without inertia and with the same noise everywhere, else one.
         Plain Euler steps are a negative control, of which nobody expects anything.
         """
-        return None if scheme == "euler" else (8.0 * step, 1.0)
+        if scheme == "euler":
+            return None
+        target = self.places.target
+        flat = target is not None and target.kind in ("point", "half_space", "interval")
+        even = self.process.friction is None and not callable(self.process.diffusivity)
+        return 8.0 * step, 2.0 if flat and even else 1.0
 
     def task(
         self, scheme: str, step: float | None, clock: Clock, horizon: float, seed: int

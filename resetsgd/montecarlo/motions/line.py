@@ -133,7 +133,8 @@ class Diffusion:
 
     def _weight(self, x: Array, a: Array) -> Array:
         """Where a path spends its time, roughly: the Boltzmann weight, but at least a per cent."""
-        fall = -a / self.diffusivity
+        with np.errstate(over="ignore"):
+            fall = np.clip(-a / self.diffusivity, -1e290, 1e290)
         rise = np.concatenate([[0.0], np.cumsum(0.5 * (fall[1:] + fall[:-1]) * np.diff(x))])
         weight: Array = np.maximum(np.exp(np.clip(rise.min() - rise, -700.0, 0.0)), 0.01)
         return weight
