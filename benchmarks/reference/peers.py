@@ -1,8 +1,9 @@
 """Job J1 by rivals that this project does not depend on; run by ``simulate.py --peers PYTHON``.
 
 Each writes one line: its name and its processor time in ns for one path-step, or why it was left
-out. All do plain Euler steps of 0.001. Rivals without resets or without targets (ssm-simulators,
-diffrax) do what they can of the job: the first passage of the same diffusion without resets.
+out. All do plain Euler steps of 0.001. Rivals without resets (ssm-simulators, sinistra, diffrax)
+do what they can of the job: the first passage of the same diffusion without resets. multires has
+resets, and a wall of its own at 1.
 """
 
 from __future__ import annotations
@@ -114,11 +115,41 @@ def brian2() -> Callable[[], float]:
     return job
 
 
+def sinistra() -> Callable[[], float]:
+    """Trials in Rust on all processors, steps of 0.001, the upper bound out of reach; no resets."""
+    import sinistra as rust
+
+    unit = math.sqrt(2.0 * D)
+    bound = 10.0 / unit
+    trials, longest = 2000, 10.0  # those not done by then are dropped from the times
+
+    def job() -> float:
+        _, times, late = rust.simulate(-V / unit, bound, 1.0 / unit / bound, 0.0, trials, 0)
+        return float(times.sum() + late * longest) / STEP
+
+    return job
+
+
+def multires() -> Callable[[], float]:
+    """Euler steps in plain Python, with resets; reflected at 1, so that it begins below."""
+    import multires as resolutions
+    import numpy as np
+
+    np.random.seed(0)  # noqa: NPY002 (what the rival draws from)
+
+    def job() -> float:
+        return float(sum(len(resolutions.euler(-V, D, RATE, STEP, 0.9, 0.0)[0]) for _ in range(20)))
+
+    return job
+
+
 RIVALS = {
     "JAX scan with lane restart": jax_scan,
     "diffrax Euler with an event (no resets)": diffrax_event,
     "ssm-simulators ddm (no resets)": ssm_simulators,
+    "sinistra, Rust (no resets)": sinistra,
     "brian2 (Cython)": brian2,
+    "multires, plain Python": multires,
 }
 
 
