@@ -168,7 +168,7 @@ else:
 
         def total(self, vector: Any) -> Any:
             """Sum of the elements, as a float64."""
-            while vector.type.count > 2:
+            for _ in range(vector.type.count.bit_length() - 2):
                 vector = self.halved(vector)
             both = [self.builder.extract_element(vector, ir.Constant(_I32, k)) for k in (0, 1)]
             sum_ = self.builder.fadd(*both)
