@@ -129,7 +129,7 @@ def test_threads_do_not_change_a_bit() -> None:
     found = []
     for threads, inside in ((1, 1), (2, 1), (3, 2)):
         torch.set_num_threads(inside)
-        ensemble = make(150, threads=threads)
+        ensemble = make(300, threads=threads)
         assert len(ensemble._shards) == 4
         for _ in range(8):
             ensemble.train_step(IMAGES, LABELS)
@@ -141,18 +141,18 @@ def test_threads_do_not_change_a_bit() -> None:
 
 
 def test_replicas_are_found_in_their_shards() -> None:
-    ensemble, few = make(150), make(1, first_replica=149)
-    assert [len(shard.replicas) for shard in ensemble._shards] == [38, 38, 37, 37]
+    ensemble, few = make(299), make(1, first_replica=298)
+    assert [len(shard.replicas) for shard in ensemble._shards] == [75, 75, 75, 74]
     for _ in range(5):
         ensemble.train_step(IMAGES, LABELS)
         few.train_step(IMAGES, LABELS)
-    assert furthest(ensemble.state(149), few.state(0)) < 1e-5
+    assert furthest(ensemble.state(298), few.state(0)) < 1e-5
     stacked = ensemble.state_dict()["parameters"][0]
-    for k in (0, 36, 37, 74, 75, 149):
+    for k in (0, 74, 75, 149, 150, 298):
         assert torch.equal(stacked[k], ensemble.state(k).parameters[0])
     checkpoint = NETWORK.initial(seed=2)
-    ensemble.reset(np.arange(150) % 37 == 1, checkpoint)
-    assert [k for k in range(150) if ensemble.state(k).same(checkpoint)] == [1, 38, 75, 112, 149]
+    ensemble.reset(np.arange(299) % 74 == 1, checkpoint)
+    assert [k for k in range(299) if ensemble.state(k).same(checkpoint)] == [1, 75, 149, 223, 297]
 
 
 @pytest.mark.parametrize("cut", [1, 13, 29])

@@ -23,8 +23,8 @@ from resetsgd.training.network import MLP, State
 
 __all__ = ["Replicas"]
 
-_PAIR = 128
-"""Replicas in two shards: a shard's step takes long against the cost of handing it to a thread."""
+_PAIR = 256
+"""Replicas in two shards: a step of one takes long against what Python costs between products."""
 
 _PAIR_OF_MAPS = 8
 """The same for convolutional networks, of which one replica takes long enough."""
