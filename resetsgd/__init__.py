@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from resetsgd.montecarlo import targets as targets
     from resetsgd.montecarlo.api import Simulated as Simulated
     from resetsgd.montecarlo.api import simulate as simulate
+    from resetsgd.montecarlo.bar import ProgressBar as ProgressBar
     from resetsgd.montecarlo.controls import antithetic as antithetic
     from resetsgd.montecarlo.controls import control_variate as control_variate
     from resetsgd.montecarlo.estimate import Estimate as Estimate
@@ -173,6 +174,7 @@ _HOMES = {
     "Protocol": "protocols",
     "QuadraticSGD": "processes",
     "RandomWalk": "processes",
+    "ProgressBar": "montecarlo.bar",
     "Record": "montecarlo.recording",
     "Reaches": "montecarlo.toy_sgd.options",
     "ResetSGDError": "errors",

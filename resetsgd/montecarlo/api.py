@@ -107,7 +107,8 @@ def simulate(
     budget : int
         Bound of the number of steps of all paths together.
     progress : callable, optional
-        Called now and then as ``progress(done, paths)`` in the calling thread.
+        Called now and then as ``progress(done, paths)`` in the calling thread;
+        :class:`~resetsgd.ProgressBar` shows the time left.
 
     Returns
     -------

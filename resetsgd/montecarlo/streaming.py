@@ -157,7 +157,7 @@ def simulate_streaming(
     budget : int
         Bound of the number of steps of all paths together.
     progress : callable, optional
-        Called as ``progress(done, paths)``.
+        Called as ``progress(done, paths)``; :class:`~resetsgd.ProgressBar` shows the time left.
     **options
         Others of :func:`~resetsgd.simulate`, but not ``bias="halving"``.
 

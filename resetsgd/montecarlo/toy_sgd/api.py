@@ -114,7 +114,8 @@ def simulate_sgd(
         Bound of the number of steps of all replicas together, looks through whole data sets counted
         as the steps that take as long.
     progress : callable, optional
-        Called now and then as ``progress(done, replicas)`` in the calling thread.
+        Called now and then as ``progress(done, replicas)`` in the calling thread;
+        :class:`~resetsgd.ProgressBar` shows the time left.
 
     Returns
     -------
